@@ -1,0 +1,15 @@
+package tcp
+
+// Counters counts what happened to the flows of one shard, in the words of
+// Linux's TcpExt where the meaning is the same. Every dropped segment has a
+// counter of its own.
+type Counters struct {
+	InSegs, OutSegs, RetransSegs                                uint64
+	ActiveOpens, PassiveOpens, AttemptFails, EstabResets        uint64
+	FastRetrans, TLPProbes, Timeouts, PersistProbes, KeepAlives uint64
+	DupAcks, DSACKRecv, SACKReneging, SpuriousRTOs              uint64
+	PAWSDrops, OldAckDrops, OutOfWindow, ChallengeAcks          uint64
+	ChallengeSkipped                                            uint64
+	AckOfUnsent, NoACKFlag, NoRoomDrops, OfoDrops, Duplicate    uint64
+	DataAfterClose                                              uint64
+}
