@@ -77,4 +77,8 @@ type Params struct {
 	Controller uint8  // 0: Config's
 	RcvBuf     uint32 // 0: Config's
 	SndBuf     uint32 // 0: Config's
+	// ISN, if HasISN, is the initial sequence number to use: a tuple taken
+	// over from TIME-WAIT must begin beyond the old flow.
+	ISN    Seq
+	HasISN bool
 }
