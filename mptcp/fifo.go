@@ -1,0 +1,80 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// fifo is a list of spans in the shard's nodes. Every node holds its frame.
+// Mark is the data sequence number of a node's first byte.
+type fifo struct {
+	head, tail uint32
+	nodes      uint32
+	bytes      uint32
+}
+
+// push appends a span whose hold passes to the list; false: the nodes are
+// used up, and the hold stays with the caller.
+func (q *fifo) push(e *tcp.Env, d frame.Span, dsn uint64) (uint32, bool) {
+	i, n, ok := e.Nodes.Alloc()
+	if !ok {
+		return 0, false
+	}
+	n.Span, n.Mark = d, dsn
+	q.link(e, i)
+	return i, true
+}
+
+// link appends node i.
+func (q *fifo) link(e *tcp.Env, i uint32) {
+	n := e.Nodes.At(i)
+	n.Prev, n.Next = q.tail, 0
+	if q.tail == 0 {
+		q.head = i
+	} else {
+		e.Nodes.At(q.tail).Next = i
+	}
+	q.tail = i
+	q.nodes++
+	q.bytes += uint32(n.Span.Len)
+}
+
+// unlink takes node i out; it stays allocated.
+func (q *fifo) unlink(e *tcp.Env, i uint32) {
+	n := e.Nodes.At(i)
+	if n.Prev == 0 {
+		q.head = n.Next
+	} else {
+		e.Nodes.At(n.Prev).Next = n.Next
+	}
+	if n.Next == 0 {
+		q.tail = n.Prev
+	} else {
+		e.Nodes.At(n.Next).Prev = n.Prev
+	}
+	q.nodes--
+	q.bytes -= uint32(n.Span.Len)
+}
+
+// pop takes the first span; the caller holds its frame.
+func (q *fifo) pop(e *tcp.Env) (frame.Span, bool) {
+	i := q.head
+	if i == 0 {
+		return frame.Span{}, false
+	}
+	d := e.Nodes.At(i).Span
+	q.unlink(e, i)
+	e.Nodes.Free(i)
+	return d, true
+}
+
+// clear releases everything.
+func (q *fifo) clear(e *tcp.Env) {
+	for {
+		d, ok := q.pop(e)
+		if !ok {
+			return
+		}
+		e.Pool.Release(d.Frame)
+	}
+}
