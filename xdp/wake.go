@@ -1,0 +1,99 @@
+//go:build linux
+
+package xdp
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// blockedNap bounds a sleep while the kernel holds packets back: no event says
+// that a full queue below us has room again.
+const blockedNap = int64(100 * time.Microsecond)
+
+// waker ends a sleep from another goroutine, through an eventfd.
+type waker struct {
+	rung atomic.Bool // the eventfd is or will be readable
+	mu   sync.Mutex  // a late Wake must not write to a closed descriptor
+	fd   int
+}
+
+func (w *waker) open() (err error) {
+	w.fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	return err
+}
+
+// ring makes the eventfd readable. Rings before the next answer are one.
+func (w *waker) ring() {
+	if w.rung.Swap(true) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fd >= 0 {
+		one := [8]byte{1, 0, 0, 0, 0, 0, 0, 1} // not 0 in either byte order
+		_, _ = unix.Write(w.fd, one[:])
+	}
+}
+
+// answer makes the eventfd silent again. Reading before storing: a ring
+// between the two is answered by the caller, who looks at its mailboxes next;
+// in the other order it would leave rung set and the eventfd silent for ever.
+func (w *waker) answer() {
+	var b [8]byte
+	_, _ = unix.Read(w.fd, b[:])
+	w.rung.Store(false)
+}
+
+func (w *waker) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fd := w.fd
+	w.fd = -1
+	return unix.Close(fd)
+}
+
+// Wake ends the present or the next Wait. Any goroutine may call it, also
+// after Close.
+func (g *Group) Wake() { g.waker.ring() }
+
+// Wait sleeps until a socket has packets, Wake was called or timeout
+// nanoseconds are over; a negative timeout is no limit, and 0 does not sleep.
+// It flushes first, so nothing waits in a ring while the shard sleeps. It may
+// return early.
+func (g *Group) Wait(timeout int64) {
+	for _, s := range g.sockets {
+		s.Flush()
+		if s.rx.look() > 0 {
+			timeout = 0
+		} else if s.blocked() && (timeout < 0 || timeout > blockedNap) {
+			timeout = blockedNap
+		}
+	}
+	g.poll[0].Revents = 0
+	if timeout != 0 && !g.waker.rung.Load() {
+		g.sleep(timeout)
+	}
+	// Readable without rung: a ring was answered before it came to write.
+	if g.waker.rung.Load() || g.poll[0].Revents != 0 {
+		g.waker.answer()
+	}
+}
+
+func (g *Group) sleep(timeout int64) {
+	if !g.precise {
+		// Timers of a thread may be 50 us late by default, to save power.
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+		g.precise = true
+	}
+	var limit *unix.Timespec
+	if timeout > 0 {
+		g.limit = unix.NsecToTimespec(timeout)
+		limit = &g.limit
+	}
+	// An error is a signal or nothing at all: both are an early return.
+	_, _ = unix.Ppoll(g.poll, limit, nil)
+}
