@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -40,8 +41,16 @@ func Veth(a, b End) error {
 	return nil
 }
 
+// nextIndex gives first ends indices which the kernel's own counting from 1
+// does not reach.
+var nextIndex atomic.Uint32
+
 func pair(a, b End) *netlink.Veth {
 	v := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs()}
+	// The two ends must not have the same index, as they would in two fresh
+	// namespaces: the kernel takes such a device for one without a peer and
+	// reports its carrier up to a second late, and IPv6 waits for that.
+	v.Index = int(1000 + nextIndex.Add(1)%30000)
 	v.Name, v.PeerName = a.Name, b.Name
 	v.MTU, v.PeerMTU = a.mtu(), uint32(b.mtu())
 	v.HardwareAddr, v.PeerHardwareAddr = a.mac(), b.mac()
