@@ -6,6 +6,7 @@
 // its [Delivery] in a [Queue]:
 //
 //	f := l.Push(now, len(frame))
+//	f.Corrupt(frame)
 //	for _, d := range f.Out[:f.N] {
 //		q.Push(d.At, arrival{d, frame})
 //	}

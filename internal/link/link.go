@@ -40,24 +40,23 @@ const (
 
 // Delivery is one arrival of a frame at the far end.
 type Delivery struct {
-	At   int64  // ns on the caller's clock
-	Flip int32  // bit of the frame to flip, -1: none
-	cut  uint32 // Link.cuts when the frame was pushed
-}
-
-// Bit flips the bit that the medium corrupted, if any. The frame must not be
-// shared with the other copy of a duplicate.
-func (d Delivery) Bit(frame []byte) {
-	if d.Flip >= 0 && int(d.Flip/8) < len(frame) {
-		frame[d.Flip/8] ^= 1 << (d.Flip % 8)
-	}
+	At  int64  // ns on the caller's clock
+	cut uint32 // Link.cuts when the frame was pushed
 }
 
 // Fate is what becomes of a frame: N arrivals, or none and the reason.
 type Fate struct {
 	Out  [2]Delivery
 	N    int
+	Flip int32 // bit of the frame that the medium flips, in all copies; -1: none
 	Drop Reason
+}
+
+// Corrupt does to the frame what the medium did: it flips the bit Flip, if any.
+func (f *Fate) Corrupt(frame []byte) {
+	if f.Flip >= 0 && int(f.Flip/8) < len(frame) {
+		frame[f.Flip/8] ^= 1 << (f.Flip % 8)
+	}
 }
 
 // New makes a link that is up.
@@ -111,6 +110,7 @@ func (l *Link) Counters() Counters { return l.count }
 // Push gives the link a frame of n bytes at the time now, which may not go
 // backwards, and says what becomes of it.
 func (l *Link) Push(now int64, n int) (f Fate) {
+	f.Flip = -1
 	number := l.number
 	l.number++
 	l.count.Pushed++
@@ -123,11 +123,12 @@ func (l *Link) Push(now int64, n int) (f Fate) {
 		l.count.Dropped[f.Drop]++
 		return f
 	}
-	f.Out[0] = Delivery{At: l.arrival(leaves), Flip: l.flip(n), cut: l.cuts}
+	f.Flip = l.flip(n)
+	f.Out[0] = Delivery{At: l.arrival(leaves), cut: l.cuts}
 	f.N = 1
 	if l.chance(drawDuplicate, l.c.Duplicate) {
 		l.count.Duplicated++
-		f.Out[1] = Delivery{At: f.Out[0].At, Flip: -1, cut: l.cuts}
+		f.Out[1] = f.Out[0]
 		f.N = 2
 	}
 	return f

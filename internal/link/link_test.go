@@ -53,7 +53,7 @@ func TestZeroConfigIsAPerfectWire(t *testing.T) {
 	l := New(Config{})
 	for i := range 1000 {
 		f := l.Push(int64(i), 1<<16)
-		if f.N != 1 || f.Out[0].At != int64(i) || f.Out[0].Flip != -1 || !l.Arrive(f.Out[0], 1<<16) {
+		if f.N != 1 || f.Out[0].At != int64(i) || f.Flip != -1 || !l.Arrive(f.Out[0], 1<<16) {
 			t.Fatalf("frame %d: %+v", i, f)
 		}
 	}
@@ -182,10 +182,13 @@ func TestRandomImpairments(t *testing.T) {
 	bitSeen := make([]bool, 64*8)
 	for i := range n {
 		f := l.Push(int64(i), 64)
-		for _, d := range f.Out[:f.N] {
-			if d.Flip >= 0 {
-				bitSeen[d.Flip] = true
+		if f.Flip >= 0 {
+			b := make([]byte, 64)
+			f.Corrupt(b)
+			if b[f.Flip/8] != 1<<(f.Flip%8) {
+				t.Fatalf("bit %d: %x", f.Flip, b)
 			}
+			bitSeen[f.Flip] = true
 		}
 	}
 	c := l.Counters()
