@@ -219,15 +219,7 @@ func (s *side) pongs(f func() error) error {
 	var err error
 	ended := false
 	for i := 0; i < 1000 && !ended; i++ {
-		s.each(20*time.Millisecond, func(q *Socket, b []byte) bool {
-			switch {
-			case binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_ARP && b[21] == 1:
-				s.send(q, answer(b, q.Interface().MAC))
-			case b[23] == unix.IPPROTO_ICMP && b[34] == 8:
-				s.send(q, reply(b))
-			}
-			return true
-		})
+		s.each(20*time.Millisecond, s.pong)
 		select {
 		case err = <-done:
 			ended = true
@@ -238,6 +230,17 @@ func (s *side) pongs(f func() error) error {
 		return errors.New("no end")
 	}
 	return err
+}
+
+// pong answers what a ping needs.
+func (s *side) pong(q *Socket, b []byte) bool {
+	switch {
+	case binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_ARP && b[21] == 1:
+		s.send(q, answer(b, q.Interface().MAC))
+	case b[23] == unix.IPPROTO_ICMP && b[34] == 8:
+		s.send(q, reply(b))
+	}
+	return true
 }
 
 func config(m Mode) Config {
@@ -615,9 +618,13 @@ func TestWaitAndWake(t *testing.T) {
 	go func() { s.Wake() }()
 	s.Wait(-1)
 	// Packets end a sleep.
-	go func() { _ = ping(w.peer, hostAddr, 8) }() // its ARP request is enough
-	if !s.each(4*time.Second, func(*Socket, []byte) bool { return true }) {
+	done := make(chan error, 1)
+	go func() { done <- ping(w.peer, hostAddr, 8) }()
+	if !s.each(4*time.Second, s.pong) {
 		t.Error("packets did not end the sleep")
+	}
+	if err := s.pongs(func() error { return <-done }); err != nil {
+		t.Error(err)
 	}
 }
 

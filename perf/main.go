@@ -1,0 +1,45 @@
+//go:build linux
+
+// Perf measures mpxd. Every command prints a table for people; with --json one
+// object on standard output and nothing else there.
+//
+// The exit status is 0 when the measurement was made, whatever it shows, and 1
+// when it could not be made or is not to be trusted; then it says why.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are what perf can measure. A command is a struct with its flags and
+// a Run that fills the report.
+type commands struct {
+	JSON bool   `name:"json" help:"Print one JSON object instead of a table."`
+	Out  string `type:"path" placeholder:"DIR" help:"Also write DIR/COMMAND.json."`
+	Runs int    `default:"5" help:"How often each case is run, the cases taking turns."`
+
+	Ceiling ceiling `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
+}
+
+func main() {
+	var c commands
+	ctx := kong.Parse(&c, kong.Name("perf"), kong.Description("Measure mpxd."), kong.UsageOnError())
+	r := newReport(ctx.Command(), c.Runs)
+	err := ctx.Run(r)
+	if err == nil {
+		err = r.publish(os.Stdout, c.JSON, c.Out)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "perf:", err)
+		os.Exit(1)
+	}
+	for _, why := range r.distrust {
+		fmt.Fprintln(os.Stderr, "perf: not to be trusted:", why)
+	}
+	if len(r.distrust) > 0 {
+		os.Exit(1)
+	}
+}
