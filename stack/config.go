@@ -13,6 +13,22 @@ type Config struct {
 	Routes    []Route // a default route has Prefix 0.0.0.0/0 or ::/0
 	TCP       tcp.Config
 	MPTCP     mptcp.Config
+
+	// Seed feeds all random choices of the shard; zero: drawn from the
+	// system. TCP.Secret is drawn from it if it is zero.
+	Seed [32]byte
+
+	// DialMSSReserve is by how much the MSS that dialled connections announce
+	// is smaller than the link allows, so that one segment from an origin fits
+	// into one segment to a client. Both legs spend 12 bytes on timestamps;
+	// the client's leg spends 28 more on its DSS option. So it is 28 if
+	// MPTCP is enabled (0 means that default); negative: none. An origin without
+	// timestamps sends 12 bytes more than fit: those segments are gathered.
+	DialMSSReserve int
+
+	// MaxNeighbors and MaxTimeWait bound the tables; 0: 4096 and 65536.
+	MaxNeighbors int
+	MaxTimeWait  int
 }
 
 // Address is one of our own. Its prefix is on-link.
@@ -21,7 +37,7 @@ type Address struct {
 	Link   int          // the link the subnet is on, or AnyLink: neighbours are asked for on every link
 }
 
-// Route sends a prefix to a gateway.
+// Route sends a prefix to a gateway, which is on-link.
 type Route struct {
 	Prefix  netip.Prefix
 	Gateway netip.Addr
@@ -34,8 +50,24 @@ const AnyLink = -1
 type Link struct {
 	Name string
 	MAC  [6]byte
-	MTU  int
+	MTU  int // of the network layer: without the Ethernet header
 	// Virtual: frames may carry partial checksums (veth, tun); they are trusted.
 	Virtual bool
 	Ports   []Port
+}
+
+const (
+	defaultNeighbors = 4096
+	defaultTimeWait  = 1 << 16
+	defaultReserve   = 28
+)
+
+func (c *Config) reserve() int {
+	switch {
+	case c.DialMSSReserve > 0:
+		return c.DialMSSReserve
+	case c.DialMSSReserve < 0 || !c.MPTCP.Enabled:
+		return 0
+	}
+	return defaultReserve
 }

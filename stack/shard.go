@@ -1,56 +1,205 @@
 package stack
 
 import (
-	"net/netip"
+	crand "crypto/rand"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
 
 	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/internal/slab"
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 )
 
-// Shard is one core's share of the stack. All methods but Post are called on its own thread, in the turn.
-type Shard struct{}
+// Shard is one core's share of the stack. All methods but Post and SetWake are called on its own thread, in the turn.
+type Shard struct {
+	conf  Config
+	pool  *frame.Pool
+	low   int // under so many free frames, they are short
+	links []Link
+	app   App
+	set   *mptcp.Set
+
+	env   tcp.Env
+	rand  *rand.ChaCha8
+	nodes tcp.Nodes
+
+	queues     []queue
+	firstQueue []int // of each link
+
+	locals    []local
+	routes    []Route
+	neighbors slab.Slab[neighbor]
+	byHop     map[neighborKey]uint32
+	hand      uint32 // of the neighbours' clock
+
+	hashSeed maphash.Seed
+	demux    index
+	flows    array[flow]
+	conns    array[conn]
+	news     list // connections with events, linked through conn.next
+	waits    waits
+	listens  ports
+	counters [portBuckets]uint32
+	wheel    wheel
+	mail     mailbox
+
+	echoes, resets bucket
+	stats          Stats
+	tap            Tap
+
+	more  bool // a bound was reached in this turn: run again at once
+	retry bool // a ring was full, or frames ran out: run again soon
+	spans int  // what the application may still take in this visit
+
+	// What is in hand. Kept here since a pointer to a local that goes through an
+	// interface costs an allocation.
+	in       [batch]frame.Span
+	data     [frame.MaxChain]frame.Span
+	tapped   [1]frame.Span
+	packet   packet
+	seg, out tcp.Segment
+	tuple    tcp.Tuple
+	reused   tcp.TimeWait
+}
+
+// Tap sees every packet that came in or went to a port, while they are in the
+// caller's hand: it must not keep them.
+type Tap func(out bool, link int, spans []frame.Span)
+
+// Limits of answers that cost us nothing to omit (per second, and at once).
+const (
+	echoRate, echoBurst   = 1000, 100
+	resetRate, resetBurst = 2000, 500
+)
 
 // New makes a shard over its links. The pool is the one the ports' frames come from.
-func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) { panic("not written") }
+func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
+	s := &Shard{
+		conf: conf, pool: pool, links: links, app: app,
+		set:      mptcp.NewSet(conf.MPTCP),
+		byHop:    make(map[neighborKey]uint32),
+		hashSeed: maphash.MakeSeed(),
+		low:      max(pool.Frames()/16, 2*batch),
+		echoes:   bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},
+		resets:   bucket{rate: resetRate, burst: resetBurst, tokens: resetBurst * int64(tcp.Second)},
+		spans:    spansPerVisit,
+	}
+	if len(links) == 0 {
+		return nil, fmt.Errorf("stack: no link")
+	}
+	for i, l := range links {
+		if len(l.Ports) == 0 || l.MTU < minMTU4 || l.MTU > 1<<16-1 {
+			return nil, fmt.Errorf("stack: link %d (%s) has %d ports and MTU %d", i, l.Name, len(l.Ports), l.MTU)
+		}
+		s.firstQueue = append(s.firstQueue, len(s.queues))
+		for _, p := range l.Ports {
+			s.queues = append(s.queues, queue{port: p, link: i})
+		}
+	}
+	if err := s.configure(&conf); err != nil {
+		return nil, err
+	}
+	s.neighbors.Max = positive(conf.MaxNeighbors, defaultNeighbors)
+	s.waits.slab.Max = positive(conf.MaxTimeWait, defaultTimeWait)
+	s.seed()
+	s.env = tcp.Env{Pool: pool, Nodes: &s.nodes, Rand: s.rand, Conf: &s.conf.TCP, Count: &s.stats.TCP}
+	return s, nil
+}
 
-// Turn runs everything that is due at now, once, and says when it wants to run again.
-func (s *Shard) Turn(now tcp.Time) (next tcp.Time) { panic("not written") }
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
 
-// Post runs f on the shard in its next turn; from any goroutine. False: the mailbox is full. wake is called when the
-// shard may be parked (set by SetWake).
-func (s *Shard) Post(f func(*Shard)) bool { panic("not written") }
-func (s *Shard) SetWake(wake func())      { panic("not written") }
+func (s *Shard) seed() {
+	seed := s.conf.Seed
+	if seed == ([32]byte{}) {
+		crand.Read(seed[:]) // never fails
+	}
+	s.rand = rand.NewChaCha8(seed)
+	if s.conf.TCP.Secret == ([32]byte{}) {
+		s.rand.Read(s.conf.TCP.Secret[:])
+	}
+}
 
-// Listen opens a port on all our addresses.
-func (s *Shard) Listen(port uint16) error { panic("not written") }
+// Turn runs everything that is due at now, once, and says when it wants to run
+// again. Each step is bounded, so that none keeps the others waiting; what is
+// left over is done in the next turn, which is then due at once.
+func (s *Shard) Turn(now tcp.Time) (next tcp.Time) {
+	s.env.Now = max(now, s.env.Now)
+	s.stats.Turns++
+	s.more, s.retry = false, false
+	for i := range s.queues {
+		q := &s.queues[i]
+		q.room = q.port.Room()
+		s.send(q) // what the port did not take in the last turn
+	}
+	s.receive()
+	s.letters()
+	s.expire()
+	s.events()
+	s.emit()
+	s.spans = spansPerVisit
+	return s.next()
+}
 
-// Dial begins a connection. An error says it could not even begin (no route, no free port). Outcome: Connected or Finished.
-func (s *Shard) Dial(to netip.AddrPort, user uint32) (mptcp.Conn, error) { panic("not written") }
+// expire runs the timers that are due.
+func (s *Shard) expire() {
+	s.wheel.budget = timersPerTurn
+	for id, ok := s.wheel.pop(s.env.Now); ok; id, ok = s.wheel.pop(s.env.Now) {
+		i := id / timeKinds
+		switch id % timeKinds {
+		case timeFlow:
+			s.set.Expire(&s.env, s.flows.at(i).f)
+			s.ready(i) // also for its next deadline
+		case timeConn:
+			// Its index may be another's by now: to whom an early call is none.
+			c := s.conns.at(i).c
+			s.set.ExpireConn(&s.env, c)
+			s.wheel.set(id, s.set.ConnDeadline(c))
+		case timeApp:
+			s.tell(s.conns.at(i).c, tcp.Timer)
+		case timeNeighbor:
+			s.unanswered(i)
+		}
+	}
+	s.waits.expire(s.env.Now)
+}
 
-// The application's verbs, as of mptcp.Set.
-func (s *Shard) Recv(c mptcp.Conn) (frame.Span, bool)                 { panic("not written") }
-func (s *Shard) Send(c mptcp.Conn, d frame.Span) bool                 { panic("not written") }
-func (s *Shard) Room(c mptcp.Conn) int                                { panic("not written") }
-func (s *Shard) Readable(c mptcp.Conn) int                            { panic("not written") }
-func (s *Shard) Shut(c mptcp.Conn)                                    { panic("not written") }
-func (s *Shard) Abort(c mptcp.Conn)                                   { panic("not written") }
-func (s *Shard) Close(c mptcp.Conn)                                   { panic("not written") } // Set.Release
-func (s *Shard) Status(c mptcp.Conn) (eof, done bool, err tcp.Reason) { panic("not written") }
-func (s *Shard) User(c mptcp.Conn) uint32                             { panic("not written") }
-func (s *Shard) SetUser(c mptcp.Conn, u uint32)                       { panic("not written") }
-func (s *Shard) Peer(c mptcp.Conn) (local, remote netip.AddrPort)     { panic("not written") }
-func (s *Shard) Info(c mptcp.Conn) (mptcp.Info, bool)                 { panic("not written") }
-
-// Write copies b into fresh frames and sends them; it returns how many bytes were taken (Room, frames).
-func (s *Shard) Write(c mptcp.Conn, b []byte) int { panic("not written") }
-
-// Requeue asks for another Ready(ev) in the next turn.
-func (s *Shard) Requeue(c mptcp.Conn, ev tcp.Event) { panic("not written") }
-
-// SetTimer arranges one Ready(Timer) at the given time; a later call replaces it; tcp.Never cancels.
-func (s *Shard) SetTimer(c mptcp.Conn, at tcp.Time) { panic("not written") }
+// next is when the shard wants to run again.
+func (s *Shard) next() tcp.Time {
+	// Sending may have made news, and lined up other flows.
+	s.drain()
+	s.collect()
+	if s.more || s.news.head != 0 {
+		return s.env.Now
+	}
+	for i := range s.queues {
+		if q := &s.queues[i]; !s.retry && q.fresh.head != 0 {
+			return s.env.Now
+		}
+	}
+	next := min(s.wheel.next(), s.waits.next())
+	if s.retry {
+		next = min(next, s.env.Now+retryTime)
+	}
+	return max(next, s.env.Now)
+}
 
 // Now is the time of the turn. Pool is the shard's frames.
-func (s *Shard) Now() tcp.Time     { panic("not written") }
-func (s *Shard) Pool() *frame.Pool { panic("not written") }
+func (s *Shard) Now() tcp.Time     { return s.env.Now }
+func (s *Shard) Pool() *frame.Pool { return s.pool }
+
+// SetTap sets who sees the packets; nil: nobody.
+func (s *Shard) SetTap(t Tap) { s.tap = t }
+
+// Idle reports whether the shard has neither flow nor connection, and how many
+// timers are armed: what a test asks at its end.
+func (s *Shard) Idle() (conns, flows, waits, timers int) {
+	conns, flows = s.set.Len()
+	return conns, flows, s.waits.slab.Live(), s.wheel.live
+}

@@ -1,0 +1,65 @@
+package stack
+
+import (
+	"fmt"
+
+	"github.com/mpxd/mpxd/mptcp"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// ports is a set of port numbers.
+type ports [1 << 16 / 64]uint64
+
+// Listen opens a port on all our addresses.
+func (s *Shard) Listen(port uint16) error {
+	if port == 0 || s.listening(port) {
+		return fmt.Errorf("stack: port %d cannot be listened on, or is already", port)
+	}
+	s.listens[port/64] |= 1 << (port % 64)
+	return nil
+}
+
+func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%64)&1 != 0 }
+
+// syn takes a SYN for which there is no flow: an MP_JOIN is addressed by its
+// token, whatever its port; any other needs a listener. reuse is the flow in
+// TIME-WAIT whose tuple it takes over, or nil.
+func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, reuse *tcp.TimeWait) Drop {
+	join := s.conf.MPTCP.Enabled && mptcp.IsJoin(seg)
+	if !join && !s.listening(t.LocalPort) {
+		return s.refuse(p, seg)
+	}
+	if s.short() {
+		return DropSynPressure
+	}
+	h, ok := s.route(&t.Remote)
+	if !ok {
+		return DropSynNoRoute
+	}
+	via := s.neighborOf(&h)
+	if via == 0 {
+		return DropSynLimit
+	}
+	params := s.params(&t.Remote, &h, 0)
+	if reuse != nil {
+		params.HasISN, params.ISN = true, tcp.ISN(&s.env, t)
+		if params.ISN.Before(reuse.NextISN()) {
+			params.ISN = reuse.NextISN()
+		}
+	}
+	if join {
+		f, ok := s.set.Join(&s.env, t, params, seg, &s.out)
+		if !ok {
+			return s.reset(p, &s.out)
+		}
+		s.addFlow(f, t, hash, via)
+		return Carried
+	}
+	f, ok := s.set.Accept(&s.env, t, params, seg)
+	if !ok {
+		return DropSynLimit
+	}
+	s.addFlow(f, t, hash, via)
+	s.addConn(s.set.Owner(f), t, passive)
+	return Carried
+}

@@ -1,0 +1,153 @@
+package stack
+
+import (
+	"encoding/binary"
+
+	"github.com/mpxd/mpxd/internal/checksum"
+	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// receive takes one batch from each port.
+func (s *Shard) receive() {
+	for i := range s.queues {
+		q := &s.queues[i]
+		n := q.port.Recv(s.in[:])
+		// A chain that did not fit may have been left behind.
+		s.more = s.more || n > len(s.in)-frame.MaxChain
+		for b := s.in[:n]; len(b) > 0; {
+			k := 1
+			for k < len(b) && b[k-1].Flags&frame.More != 0 {
+				k++
+			}
+			s.input(q, b[:k])
+			for _, d := range b[:k] {
+				s.pool.Release(d.Frame)
+			}
+			b = b[k:]
+		}
+	}
+}
+
+// tcp demultiplexes a segment: a flow, a flow in TIME-WAIT, a SYN for a
+// connection we have (MP_JOIN) or a port we listen on, or nobody.
+func (s *Shard) tcp(p *packet) Drop {
+	seg := &s.seg
+	b := p.body()
+	n, ok := seg.Parse(b)
+	if !ok {
+		return DropTCPHeader
+	}
+	seg.Data = s.payload(p, p.l4+n, p.end)
+	seg.Len = uint32(p.length() - n)
+	if !s.verify(p, b[:n], seg) {
+		return DropTCPChecksum
+	}
+	t := &s.tuple
+	t.Local, t.Remote = p.dst, p.src
+	t.RemotePort, t.LocalPort = tcp.Ports(b)
+	hash := s.hash(t)
+	if id := s.lookup(t, hash); id != 0 {
+		seg.NoRoom = seg.Len > 0 && s.short()
+		if seg.NoRoom {
+			s.stats.NoRoom++
+		}
+		s.set.Input(&s.env, s.flows.at(id).f, seg)
+		return Carried
+	}
+	return s.stranger(p, seg, t, hash)
+}
+
+// payload names the bytes from (inclusive) to (exclusive) of a packet.
+func (s *Shard) payload(p *packet, from, to int) []frame.Span {
+	out, at := s.data[:0], 0
+	for _, d := range p.spans {
+		lo, hi := max(from-at, 0), min(to-at, int(d.Len))
+		at += int(d.Len)
+		if lo < hi {
+			d.Off += uint16(lo)
+			d.Len, d.Flags, d.Sum = uint16(hi-lo), 0, 0
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// verify checks the checksum. The sums of the payload are kept in its spans:
+// who sends them on, or needs them for a DSS checksum, does not read it again.
+//
+// A frame that never was on a wire may carry the sum of its pseudo-header only
+// (not complemented): its sender left the rest to a NIC. On a virtual link that is
+// taken as valid, and the payload's sum is left to whoever needs it first.
+func (s *Shard) verify(p *packet, header []byte, seg *tcp.Segment) bool {
+	pseudo := checksum.Pseudo(p.src.Bytes(), p.dst.Bytes(), protoTCP, p.length())
+	if s.links[p.q.link].Virtual && same(binary.BigEndian.Uint16(header[16:]), pseudo) {
+		s.stats.RxPartial++
+		if len(seg.Data) > 0 {
+			seg.Data[0].Flags |= frame.Partial
+		}
+		return true
+	}
+	sum, at := checksum.Add(pseudo, checksum.Sum(header)), 0
+	for i := range seg.Data {
+		d := &seg.Data[i]
+		d.Sum = checksum.Sum(s.pool.Bytes(*d))
+		d.Flags |= frame.SumKnown
+		sum = checksum.Append(sum, at, d.Sum)
+		at += int(d.Len)
+	}
+	return sum == 0xffff
+}
+
+// same compares ones-complement numbers: 0 has two forms.
+func same(a, b uint16) bool { return a == b || a^b == 0xffff && (a == 0 || b == 0) }
+
+// stranger takes a segment for which there is no flow.
+func (s *Shard) stranger(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32) Drop {
+	var reuse *tcp.TimeWait
+	if id := s.waits.lookup(t, hash); id != 0 {
+		w := &s.waits.at(id).tw
+		until := w.Until
+		switch w.Input(&s.env, seg, &s.out) {
+		case tcp.Ignore:
+			return DropTimeWait
+		case tcp.Reply:
+			if w.Until != until {
+				s.waits.touch(id)
+			}
+			return s.answer(p, &s.out)
+		}
+		if !s.listening(t.LocalPort) {
+			return s.refuse(p, seg)
+		}
+		s.reused = *w
+		reuse = &s.reused
+		s.waits.drop(id)
+	}
+	if seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST|tcp.FIN) == tcp.SYN {
+		return s.syn(p, seg, t, hash, reuse)
+	}
+	return s.refuse(p, seg)
+}
+
+// refuse answers a segment that is for nobody by RST, not faster than a limit:
+// what a flood of forged segments is worth.
+func (s *Shard) refuse(p *packet, seg *tcp.Segment) Drop {
+	if !tcp.Reset(seg, &s.out) {
+		return DropTCPNoFlow
+	}
+	return s.reset(p, &s.out)
+}
+
+func (s *Shard) reset(p *packet, rst *tcp.Segment) Drop {
+	if !s.resets.take(s.env.Now) {
+		return DropResetLimit
+	}
+	s.stats.Resets++
+	return s.answer(p, rst)
+}
+
+// short reports whether frames are short: what arrives must not take the last
+// ones, since answers and retransmissions need some. (What the NIC fills is held by
+// the ports and cannot run out by our doing.)
+func (s *Shard) short() bool { return s.pool.Free() < s.low }

@@ -1,0 +1,175 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// local is an address of ours.
+type local struct {
+	addr   tcp.Addr
+	prefix netip.Prefix
+	link   int
+}
+
+// hop is where a packet goes next.
+type hop struct {
+	addr tcp.Addr
+	link int // or AnyLink
+}
+
+// maxAddresses and maxRoutes bound linear searches.
+const (
+	maxAddresses = 64
+	maxRoutes    = 64
+)
+
+func toNetip(a *tcp.Addr) netip.Addr  { return netip.AddrFrom16(*a).Unmap() }
+func fromNetip(a netip.Addr) tcp.Addr { return a.As16() }
+
+// routes takes the configured addresses and routes.
+func (s *Shard) configure(conf *Config) error {
+	if len(conf.Addresses) > maxAddresses || len(conf.Routes) > maxRoutes {
+		return fmt.Errorf("stack: more than %d addresses or %d routes", maxAddresses, maxRoutes)
+	}
+	for _, a := range conf.Addresses {
+		ip := a.Prefix.Addr().Unmap()
+		switch {
+		case !a.Prefix.IsValid() || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "":
+			return fmt.Errorf("stack: %v cannot be an address of ours", a.Prefix)
+		case a.Link != AnyLink && (a.Link < 0 || a.Link >= len(s.links)):
+			return fmt.Errorf("stack: address %v is on link %d of %d", a.Prefix, a.Link, len(s.links))
+		}
+		s.locals = append(s.locals, local{fromNetip(ip), netip.PrefixFrom(ip, a.Prefix.Bits()), a.Link})
+	}
+	for _, r := range conf.Routes {
+		if !r.Prefix.IsValid() || !r.Gateway.IsValid() || r.Gateway.Is4() != r.Prefix.Addr().Is4() {
+			return fmt.Errorf("stack: bad route %v via %v", r.Prefix, r.Gateway)
+		}
+		s.routes = append(s.routes, r)
+	}
+	return nil
+}
+
+// ours reports whether a is an address of ours, on whatever link (the weak
+// host model of RFC 1122, 3.3.4.2).
+func (s *Shard) ours(a *tcp.Addr) bool {
+	for i := range s.locals {
+		if s.locals[i].addr == *a {
+			return true
+		}
+	}
+	return false
+}
+
+// impostor reports whether a source is an address of ours, or the broadcast
+// address of a subnet of ours.
+func (s *Shard) impostor(a *tcp.Addr) bool {
+	for i := range s.locals {
+		l := &s.locals[i]
+		if l.addr == *a || l.isBroadcast(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *local) isBroadcast(a *tcp.Addr) bool {
+	n := l.prefix.Bits()
+	if !l.addr.Is4() || n > 30 || !a.Is4() { // a /31 has no broadcast address (RFC 3021)
+		return false
+	}
+	mine, its := be32(l.addr[12:]), be32(a[12:])
+	host := uint32(1)<<(32-n) - 1
+	return its == mine|host
+}
+
+func be32(b []byte) uint32 {
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+// route finds the next hop to a destination: the longest prefix wins, and
+// among equals our own subnet.
+func (s *Shard) route(to *tcp.Addr) (hop, bool) {
+	dst := toNetip(to)
+	best, h := -1, hop{}
+	for i := range s.locals {
+		if l := &s.locals[i]; l.prefix.Bits() > best && l.prefix.Contains(dst) {
+			best, h = l.prefix.Bits(), hop{*to, l.link}
+		}
+	}
+	for i := range s.routes {
+		if r := &s.routes[i]; r.Prefix.Bits() > best && r.Prefix.Contains(dst) {
+			best, h = r.Prefix.Bits(), hop{fromNetip(r.Gateway), s.onLink(r.Gateway)}
+		}
+	}
+	return h, best >= 0
+}
+
+// onLink is the link on which an address of our subnets is.
+func (s *Shard) onLink(a netip.Addr) int {
+	for i := range s.locals {
+		if s.locals[i].prefix.Contains(a) {
+			return s.locals[i].link
+		}
+	}
+	return AnyLink
+}
+
+// source is the n-th of our addresses to speak from to that hop: those of its
+// own subnet first, then the others of its family, link-local ones only to
+// link-local destinations. (RFC 6724, 5, rules 2 and 8, by configuration.)
+func (s *Shard) source(to *tcp.Addr, h *hop, n int) (tcp.Addr, bool) {
+	via, dst := toNetip(&h.addr), toNetip(to)
+	for _, near := range [...]bool{true, false} {
+		for i := range s.locals {
+			l := &s.locals[i]
+			if l.addr.Is4() != to.Is4() || l.prefix.Contains(via) != near ||
+				l.prefix.Addr().IsLinkLocalUnicast() && !dst.IsLinkLocalUnicast() {
+				continue
+			}
+			if n == 0 {
+				return l.addr, true
+			}
+			n--
+		}
+	}
+	return tcp.Addr{}, false
+}
+
+// mtu of a hop: of the smallest link if it is not known which.
+func (s *Shard) mtu(link int) int {
+	if link != AnyLink {
+		return s.links[link].MTU
+	}
+	m := s.links[0].MTU
+	for i := range s.links {
+		m = min(m, s.links[i].MTU)
+	}
+	return m
+}
+
+// params of a flow to a hop. reserve is taken off the MSS we announce.
+func (s *Shard) params(to *tcp.Addr, h *hop, reserve int) tcp.Params {
+	headers := ipv4Header + tcp.MinHeader
+	if !to.Is4() {
+		headers = ipv6Header + tcp.MinHeader
+	}
+	mss := s.mtu(h.link) - headers
+	return tcp.Params{
+		MSS: uint16(max(mss-reserve, int(s.conf.TCP.MinMSS))),
+		// A segment is gathered into one frame at most.
+		PathMSS: uint16(min(mss, s.pool.FrameSize()-headroom)),
+	}
+}
+
+// Errors of Dial and New.
+var (
+	ErrNoRoute = errors.New("no route to host")
+	ErrNoPort  = errors.New("no free port")
+	ErrLimit   = errors.New("too many connections")
+	ErrShort   = errors.New("frames are short")
+)

@@ -1,0 +1,27 @@
+package stack
+
+import "github.com/mpxd/mpxd/tcp"
+
+// Stats counts what a shard did. It belongs to the shard's thread: others ask
+// for a copy through the mailbox.
+type Stats struct {
+	Turns                uint64
+	RxPackets, RxFrames  uint64
+	RxBytes              uint64 // Ethernet header and padding included
+	RxPartial            uint64 // segments whose checksum the link vouched for
+	TxPackets, TxBytes   uint64
+	ZeroCopy             uint64 // data segments whose headers were written in front of the payload
+	Gathered             uint64 // data segments that were copied into a fresh frame
+	Resets               uint64 // RSTs sent for no flow
+	NoRoom               uint64 // segments with payload that came while frames were short
+	Solicits             uint64 // ARP requests and neighbour solicitations sent
+	NeighborFails        uint64
+	TimeWaitEvicted      uint64 // oldest entries that gave way to newer ones
+	MailboxFull          uint64
+	AppVisits, AppQueued uint64
+	Drops                [numDrops]uint64
+	TCP                  tcp.Counters
+}
+
+// Stats are the live counters.
+func (s *Shard) Stats() *Stats { return &s.stats }
