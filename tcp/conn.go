@@ -1,84 +1,190 @@
 package tcp
 
-import "github.com/mpxd/mpxd/internal/frame"
-
 // Conn is one flow. It holds no Go pointers and is meant to live in a slab.
+//
+// The sending side's sequence space:
+//
+//	     sndUna            sndNxt              sndEnd
+//	-------|-----------------|-------------------|------
+//	 acked   in flight, lost   queued, not sent
+//	         or sacked         (FIN included)
+//
+// The receiving side's:
+//
+//	              rcvNxt            rcvAdv
+//	----|-----------|-----------------|------
+//	     waits for    out of order:     not promised
+//	     Recv         may be held
 type Conn struct {
-	state State
+	cc CC
+
+	// Timers. 0 is off. Exactly one of the retry kinds runs at a time.
+	retryAt   Time
+	reorderAt Time // RACK's
+	ackAt     Time // delayed ACK
+	idleAt    Time // keepalive
+	waitAt    Time // FIN-WAIT-2 of an orphan, TIME-WAIT
+
+	lastIn      Time // when an acceptable segment last came
+	lastOut     Time // when payload, SYN or FIN last left
+	rtoBase     Time // when the retransmission timer was last restarted
+	stalled     Time // since when the peer's window is closed; 0: it is not
+	challengeAt Time // no challenge ACK before it
+	tsRecentAt  Time
+
+	srtt, rttvar, rto Time
+	minRTT, minRTTAt  Time
+	rackSent, rackRTT Time // RFC 8985, 5.2: of the newest delivered node
+
+	iss, sndUna, sndNxt, sndEnd Seq
+	wl1, wl2                    Seq // SND.WL1, SND.WL2 (RFC 9293, 3.3.1)
+	recover                     Seq // recovery ends when it is acknowledged
+	roundEnd                    Seq // a round trip ends when it is acknowledged
+	limitedEnd                  Seq // what lies before it was sent with the congestion window in use
+	rackEnd                     Seq
+	fack                        Seq // the highest delivered
+	dsackRound                  Seq
+	tlpEnd                      Seq
+	undoTS                      uint32 // timestamp of the first retransmission
+	rstSeq                      Seq
+
+	sndWnd, maxWnd uint32
+	credit         uint32
+	sndBuf         uint32
+	sndq           queue
+	fresh          uint32 // first node of sndq never sent; 0: none
+	flight, gone   chain  // nodes in flight by time of sending; lost nodes
+	pipe           uint32 // bytes in flight (RFC 6675), that is of the nodes in flight
+	goneBytes      uint32
+	sackedNodes    uint32
+	hint           uint32 // a node of sndq near the last SACK block
+	prrDelivered   uint32
+	prrOut         uint32
+	prrFlight      uint32
+	sackSeen       [4]Block // blocks already entered in the scoreboard
+
+	irs, rcvNxt, rcvAdv Seq
+	lastAck             Seq // Last.ACK.sent (RFC 7323, 4.3)
+	finSeq              Seq // of the peer's FIN
+	rcvBuf              uint32
+	rcvBytes            uint32
+	advertise, accept   uint32 // SetWindow
+	rcvq, ofoq          queue
+	ofoHint             uint32
+	blocks              [4]Block // islands of ofoq, the most recent first
+	dsack               Block
+
+	tsRecent, tsOffset uint32
+
+	flags   flags
+	events  Event
+	owe     owed
+	dupAcks uint16
+
+	peerMSS, pathMSS, ourMSS uint16
+	rcvMSS                   uint16 // largest payload seen: what "full-sized" means for delayed ACKs
+
+	state                State
+	err                  Reason
+	ctl                  uint8
+	phase                phase
+	retryKind            retryKind
+	timeouts, probes     uint8
+	quick                uint8 // ACKs still sent at once
+	dupOwed              uint8 // duplicate ACKs owed to a peer without SACK
+	sndScale, rcvScale   uint8
+	reoMult, reoPersist  uint8
+	reserveData, reserve uint8
+	nBlocks              uint8
 }
 
-// Open begins an active open: Output then yields the SYN.
-func (c *Conn) Open(e *Env, t *Tuple, p Params) { panic("not written") }
+// flags are facts about a flow.
+type flags uint32
 
-// Accept begins a passive open with a SYN that was found to be for us: Output
-// then yields the SYN-ACK.
-func (c *Conn) Accept(e *Env, t *Tuple, p Params, syn *Segment) { panic("not written") }
+const (
+	useSACK flags = 1 << iota
+	useTS
+	useScale
+	passive    // began with Accept
+	shut       // the application ended our side
+	finQueued  // sndq ends with the FIN
+	finKnown   // finSeq is valid
+	orphan     // nobody will Recv
+	ownWindow  // SetWindow rules
+	ownCredit  // Credit rules
+	reordering // the network reorders (RFC 8985, 5.2)
+	roundDSACK // dsackRound is valid
+	hasDSACK   // dsack is owed
+	tlpOut     // tlpEnd is valid
+	tlpAgain   // the probe was a retransmission
+	undoKnown  // undoTS is valid
+	softError  // an ICMP error came while connecting
+	windowShut // Output found the peer's window closed
+	synAgain   // our SYN was retransmitted
+)
 
-// Input takes a segment whose checksum was verified.
-func (c *Conn) Input(e *Env, seg *Segment) Verdict { panic("not written") }
+// owed is what Output must send when it is next called.
+type owed uint8
 
-// Output names the next segment to send now, and takes it as sent; false: nothing (more) to send.
-// Payload is named by seg.Run: the caller sends the span if it is Whole, or Gathers it. Call until false.
-func (c *Conn) Output(e *Env, seg *Segment) bool { panic("not written") }
+const (
+	oweRST owed = 1 << iota
+	oweSYN
+	oweACK
+	oweProbe // window or keepalive probe
+	oweTail  // tail loss probe
+)
 
-// Expire runs what is due at e.Now. Extra calls are no-ops.
-func (c *Conn) Expire(e *Env) { panic("not written") }
-
-// Deadline is when Expire is to be called next, or Never. A flow that may send now says so by Output, not here.
-func (c *Conn) Deadline() Time { panic("not written") }
-
-// Send appends a span to the send queue (retaining its frame). Bytes with different marks never share a segment.
-// False: the queue's limit is reached or the sending side is closed; nothing was taken.
-func (c *Conn) Send(e *Env, d frame.Span, mark uint64) bool { panic("not written") }
-
-// Recv takes the next in-order span: the caller now holds its frame. at is the sequence number of its first byte.
-func (c *Conn) Recv(e *Env) (d frame.Span, at Seq, ok bool) { panic("not written") }
-
-// Shut ends our sending side: a FIN follows what is queued.
-func (c *Conn) Shut(e *Env) { panic("not written") }
-
-// Abort drops all that is queued; Output yields a RST if the state owes one, then the flow is Finished.
-func (c *Conn) Abort(e *Env) { panic("not written") }
-
-// Free releases every node and frame. The Conn is then the zero value.
-func (c *Conn) Free(e *Env) { panic("not written") }
-
-// Events returns and clears what changed.
-func (c *Conn) Events() Event { panic("not written") }
-
-// Err says why a Finished flow ended.
-func (c *Conn) Err() Reason { panic("not written") }
+func (c *Conn) has(f flags) bool { return c.flags&f != 0 }
 
 // State is the state of RFC 9293.
 func (c *Conn) State() State { return c.state }
 
-// Room is how many bytes Send still takes.
-func (c *Conn) Room() uint32 { panic("not written") }
+// Err says why a Finished flow ended.
+func (c *Conn) Err() Reason { return c.err }
 
-// Readable is how many in-order bytes wait for Recv.
-func (c *Conn) Readable() uint32 { panic("not written") }
+// Events returns and clears what changed.
+func (c *Conn) Events() Event {
+	ev := c.events
+	c.events = 0
+	return ev
+}
 
-// SetWindow overrides flow control for a wrapper: advertise is the window (bytes) told to the peer from now on,
-// accept how many bytes beyond RCV.NXT are taken. Before its first call both follow the receive buffer. Calling it
-// does not send anything; AckNow does.
-func (c *Conn) SetWindow(advertise, accept uint32) { panic("not written") }
-
-// Credit lets n more bytes of new data go whatever the peer's window says. From the first call on only credit counts,
-// retransmissions are exempt from any window, and persist is the wrapper's business.
-func (c *Conn) Credit(n uint32) { panic("not written") }
-
-// Reserve keeps option bytes free for the wrapper: on segments with payload and on pure ACKs (fewer SACK blocks).
-func (c *Conn) Reserve(onData, onAck int) { panic("not written") }
+// Reserve keeps option bytes free for the wrapper: on segments with payload
+// and on pure ACKs (fewer SACK blocks).
+func (c *Conn) Reserve(onData, onAck int) {
+	// Timestamps take 12 of the 40.
+	c.reserveData = uint8(min(max(onData, 0), MaxOptions-12))
+	c.reserve = uint8(min(max(onAck, 0), MaxOptions-12))
+	c.cc.MSS = c.mss()
+}
 
 // AckNow makes Output yield an ACK even if none is owed.
-func (c *Conn) AckNow() { panic("not written") }
+func (c *Conn) AckNow() {
+	if c.synchronized() {
+		c.owe |= oweACK
+	}
+}
 
-// Unreachable tells of an ICMP error whose quoted sequence number is seq: hard or soft (RFC 5927).
-func (c *Conn) Unreachable(e *Env, seq Seq, hard bool) { panic("not written") }
+// synchronized: both sides know each other's sequence numbers, and we still
+// have something to say.
+func (c *Conn) synchronized() bool { return c.state >= Established }
 
-// SetPathMSS lowers (never below the configured floor) what a segment may carry after a validated ICMP
-// packet-too-big that quoted seq; it reports whether seq was in flight (RFC 5927, 4).
-func (c *Conn) SetPathMSS(e *Env, seq Seq, mss uint16) bool { panic("not written") }
+// mss is the payload of a full segment.
+func (c *Conn) mss() uint32 {
+	n := uint32(min(c.peerMSS, c.pathMSS))
+	n -= min(n, uint32(c.tsRoom()))
+	// Options take at most 40 bytes and Config.MinMSS is far above: the floor
+	// only guards against a careless Config.
+	return max(n-min(n, uint32(c.reserveData)), 1)
+}
+
+// tsRoom is what the timestamp option takes, padding included.
+func (c *Conn) tsRoom() int {
+	if c.has(useTS) {
+		return 12
+	}
+	return 0
+}
 
 // Status is what schedulers and people want to know of a flow.
 type Status struct {
@@ -103,4 +209,12 @@ type Status struct {
 }
 
 // Status returns a snapshot.
-func (c *Conn) Status() Status { panic("not written") }
+func (c *Conn) Status() Status {
+	return Status{
+		State: c.state, Peer: c.sndWnd, MSS: c.mss(), Cwnd: c.cc.Cwnd,
+		InFlight: c.inFlight(), Unsent: uint32(c.sndEnd - c.sndNxt), Unacked: uint32(c.sndNxt - c.sndUna),
+		SRTT: c.srtt, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
+		ISS: c.iss, IRS: c.irs, SndUna: c.sndUna, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt,
+		Recovery: c.phase != open, SndWScale: c.sndScale, RcvWScale: c.rcvScale,
+	}
+}

@@ -13,7 +13,36 @@ type Node struct {
 	Next uint32 // 0 ends the list
 	Prev uint32
 	Mark uint64
+
+	// Of a send queue's node: when it was last sent, and its links in the
+	// list of nodes in flight or in that of lost ones.
+	sent         Time
+	after, prior uint32
+	flags        nodeFlags
 }
+
+// nodeFlags say what became of a node of a send queue. A node that was never
+// sent has neither inFlight, lost nor sacked; a sent one exactly one of them.
+type nodeFlags uint8
+
+const (
+	inFlight nodeFlags = 1 << iota // in the list of nodes in flight
+	lost                           // in the list of lost nodes
+	sacked                         // the peer holds it
+	again                          // it was retransmitted: no RTT sample (Karn)
+	fin                            // it stands for our FIN and has no span
+)
+
+// len is what the node takes of the sequence space.
+func (n *Node) len() uint32 {
+	if n.flags&fin != 0 {
+		return 1
+	}
+	return uint32(n.Span.Len)
+}
+
+// end is the sequence number after the node.
+func (n *Node) end() Seq { return n.Seq + Seq(n.len()) }
 
 // Nodes is a shard's population of queue nodes.
 type Nodes struct{ slab.Slab[Node] }
@@ -41,4 +70,92 @@ func (ns *Nodes) Gather(p *frame.Pool, r Run, dst []byte) uint16 {
 		off, id = 0, n.Next
 	}
 	return sum
+}
+
+// release gives a node and its frame back.
+func (e *Env) release(id uint32) {
+	if n := e.Nodes.At(id); n.flags&fin == 0 {
+		e.Pool.Release(n.Span.Frame)
+	}
+	e.Nodes.Free(id)
+}
+
+// queue is a list of nodes linked by Next and Prev.
+type queue struct {
+	head, tail uint32
+	nodes      uint32
+}
+
+// insert puts node id behind node at; 0 is the front.
+func (q *queue) insert(ns *Nodes, at, id uint32) {
+	n := ns.At(id)
+	n.Prev, n.Next = at, q.head
+	if at != 0 {
+		n.Next = ns.At(at).Next
+		ns.At(at).Next = id
+	} else {
+		q.head = id
+	}
+	if n.Next != 0 {
+		ns.At(n.Next).Prev = id
+	} else {
+		q.tail = id
+	}
+	q.nodes++
+}
+
+// pop takes the head off the list; the queue is not empty.
+func (q *queue) pop(ns *Nodes) uint32 {
+	id := q.head
+	n := ns.At(id)
+	if q.head = n.Next; q.head == 0 {
+		q.tail = 0
+	} else {
+		ns.At(q.head).Prev = 0
+	}
+	n.Next, n.Prev = 0, 0
+	q.nodes--
+	return id
+}
+
+// free releases all of it.
+func (q *queue) free(e *Env) {
+	for q.head != 0 {
+		e.release(q.pop(e.Nodes))
+	}
+}
+
+// chain is a list of a send queue's nodes linked by after and prior.
+type chain struct{ head, tail uint32 }
+
+// insert puts node id behind node at; 0 is the front.
+func (l *chain) insert(ns *Nodes, at, id uint32) {
+	n := ns.At(id)
+	n.prior, n.after = at, l.head
+	if at != 0 {
+		n.after = ns.At(at).after
+		ns.At(at).after = id
+	} else {
+		l.head = id
+	}
+	if n.after != 0 {
+		ns.At(n.after).prior = id
+	} else {
+		l.tail = id
+	}
+}
+
+func (l *chain) remove(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	if n.prior != 0 {
+		ns.At(n.prior).after = n.after
+	} else {
+		l.head = n.after
+	}
+	if n.after != 0 {
+		ns.At(n.after).prior = n.prior
+	} else {
+		l.tail = n.prior
+	}
+	n.after, n.prior = 0, 0
 }

@@ -1,0 +1,151 @@
+package tcp
+
+// acked is what one acknowledgement told.
+type acked struct {
+	una       Seq    // SND.UNA before it
+	prior     uint32 // bytes in flight before it
+	delivered uint32 // bytes that arrived, cumulatively or by SACK
+	ecr       uint32 // echoed timestamp
+	hasTS     bool
+	dsack     bool
+	newSACK   bool
+	duplicate bool // a duplicate ACK (RFC 5681, 2), whether or not it counts
+	again     bool // retransmitted nodes were acknowledged: no RTT from cumulative ones
+	firstSent Time // earliest and latest sending of nodes sent once and acknowledged
+	lastSent  Time
+	sackSent  Time // earliest sending of nodes sent once and newly SACKed
+}
+
+// inputAck is the fifth step of RFC 9293, 3.10.7.4: the effects of an
+// acceptable acknowledgement.
+func (c *Conn) inputAck(e *Env, seg *Segment) {
+	if seg.Ack.Before(c.sndUna) {
+		return
+	}
+	moved := c.updateWindow(seg)
+	if c.usable() > 0 {
+		c.openWindow()
+	}
+	if c.sndUna == c.sndNxt {
+		return // nothing is outstanding
+	}
+	a := acked{una: c.sndUna, prior: c.inFlight()}
+	if c.has(useTS) && seg.Opts.Has&HasTS != 0 {
+		a.hasTS, a.ecr = true, seg.Opts.TSEcr
+	}
+	c.acknowledge(e, seg.Ack, &a)
+	if c.has(useSACK) {
+		c.enterBlocks(e, seg, &a)
+	}
+	if seg.Ack == a.una && seg.Len == 0 && !moved && seg.Flags&FIN == 0 {
+		a.duplicate = true
+		e.Count.DupAcks++
+		if !c.has(useSACK) && !seg.NoDup {
+			c.dupAcks = min(c.dupAcks+1, 1<<15)
+			a.delivered += c.cc.MSS
+		}
+	}
+	rtt := c.measure(e, &a)
+	if c.sndUna != a.una {
+		c.progress(e)
+	}
+	c.afterAck(e, &a, rtt)
+	if c.has(finQueued) && c.sndUna == c.sndEnd {
+		c.finAcked(e)
+	}
+	if c.state != Closed && c.state != TimeWaitState {
+		c.armRetry(e)
+	}
+}
+
+// acknowledge frees what lies before ack. The loop is paid for by the bytes
+// that were sent.
+func (c *Conn) acknowledge(e *Env, ack Seq, a *acked) {
+	for id := c.sndq.head; id != 0 && id != c.fresh; id = c.sndq.head {
+		n := e.Nodes.At(id)
+		if n.end().After(ack) {
+			break
+		}
+		if n.flags&sacked != 0 {
+			c.sackedNodes--
+		} else {
+			c.deliver(e, id, a)
+			if n.flags&again != 0 {
+				a.again = true
+			} else {
+				if a.firstSent == 0 {
+					a.firstSent = n.sent
+				}
+				a.lastSent = max(a.lastSent, n.sent)
+			}
+		}
+		if c.hint == id {
+			c.hint = n.Next
+		}
+		c.sndq.pop(e.Nodes)
+		e.release(id)
+	}
+	c.sndUna = ack
+}
+
+// deliver notes that a node arrived and takes it out of its list.
+func (c *Conn) deliver(e *Env, id uint32, a *acked) {
+	n := e.Nodes.At(id)
+	a.delivered += n.len()
+	c.rackDeliver(e, n, a)
+	c.leave(e.Nodes, id)
+}
+
+// progress: the peer acknowledged something new.
+func (c *Conn) progress(e *Env) {
+	c.timeouts = 0
+	c.rtoBase = e.Now
+	if c.srtt > 0 {
+		c.rto = c.timeout(e.Conf)
+	}
+	c.events |= Writable
+}
+
+// afterAck is what loss recovery and congestion control make of it.
+func (c *Conn) afterAck(e *Env, a *acked, rtt Time) {
+	advanced := c.sndUna != a.una
+	c.resolveTail(e, a)
+	if advanced {
+		c.undoSpurious(e, a)
+	}
+	if c.phase != open && advanced && !c.sndUna.Before(c.recover) {
+		c.endRecovery()
+	}
+	newly := c.detect(e, a)
+	if c.phase == open && c.gone.head != 0 {
+		c.beginRecovery(e, a.prior, true)
+	}
+	round := advanced && !c.sndUna.Before(c.roundEnd)
+	if round {
+		c.roundEnd = c.sndNxt
+	}
+	if a.delivered > 0 || round {
+		controllers[c.ctl].OnAck(&c.cc, AckSample{
+			Now: e.Now, Acked: a.delivered, InFlight: a.prior,
+			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
+			Limited: a.una.Before(c.limitedEnd), Round: round,
+			Recovery: c.phase == fastRecovery,
+		})
+	}
+	if c.phase == fastRecovery {
+		c.reduce(a.delivered, advanced && !newly)
+	}
+}
+
+// finAcked: everything of ours, FIN included, has arrived.
+func (c *Conn) finAcked(e *Env) {
+	switch c.state {
+	case FinWait1:
+		c.state = FinWait2
+		c.armWait(e)
+	case Closing:
+		c.timeWait(e)
+	case LastAck:
+		c.finish(e, NoError)
+	}
+}

@@ -1,0 +1,162 @@
+package tcp
+
+// phase is where loss recovery stands.
+type phase uint8
+
+const (
+	open         phase = iota
+	fastRecovery       // a loss was found by ACKs; PRR leads the window
+	rtoRecovery        // a timeout fired; slow start leads it
+)
+
+// detect marks what this ACK shows to be lost.
+func (c *Conn) detect(e *Env, a *acked) bool {
+	if c.has(useSACK) {
+		c.adaptWindow(a)
+		return c.detectLosses(e)
+	}
+	return c.detectReno(e, a)
+}
+
+// detectReno is NewReno (RFC 6582), for peers without SACK: three duplicate
+// ACKs, or a partial one in recovery, mean that the head is lost.
+func (c *Conn) detectReno(e *Env, a *acked) bool {
+	if advanced := c.sndUna != a.una; advanced {
+		// Each segment below it was counted when its duplicate ACK came.
+		got := uint16(min(uint32(c.sndUna-a.una)/c.cc.MSS, 1<<15))
+		c.dupAcks -= min(c.dupAcks, max(got, 1)-1)
+		if c.phase == open {
+			c.dupAcks = 0
+		}
+		if c.phase != fastRecovery {
+			return false
+		}
+	} else if c.phase != open || c.dupAcks < dupThresh || c.sndUna.Before(c.recover) {
+		return false
+	}
+	return c.loseHead(e)
+}
+
+// loseHead marks the first segment's nodes.
+func (c *Conn) loseHead(e *Env) (newly bool) {
+	n := uint32(0)
+	for id := c.sndq.head; id != 0 && id != c.fresh && n < c.cc.MSS; id = e.Nodes.At(id).Next {
+		n += e.Nodes.At(id).len()
+		if e.Nodes.At(id).flags&inFlight != 0 {
+			c.lose(e.Nodes, id)
+			newly = true
+		}
+	}
+	return newly
+}
+
+// beginRecovery answers a loss once per window. prior is what was in flight.
+// Without blame (a smaller path MTU) the window is not reduced.
+func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
+	if blame {
+		controllers[c.ctl].OnLoss(&c.cc, LossSample{Now: e.Now, InFlight: prior})
+	} else {
+		c.cc.Ssthresh = c.cc.Cwnd
+	}
+	c.phase = fastRecovery
+	c.recover = c.sndNxt
+	c.prrDelivered, c.prrOut = 0, 0
+	c.prrFlight = max(uint32(c.sndNxt-c.sndUna), 1)
+	c.flags &^= undoKnown | tlpOut | tlpAgain
+}
+
+// endRecovery: what was outstanding when it began has arrived.
+func (c *Conn) endRecovery() {
+	if c.phase == fastRecovery {
+		c.cc.Cwnd = c.cc.Ssthresh // RFC 6937, 3
+	}
+	c.phase = open
+	c.dupAcks = 0
+	c.flags &^= undoKnown
+	if c.reoPersist > 0 {
+		if c.reoPersist--; c.reoPersist == 0 {
+			c.reoMult = 1
+		}
+	}
+}
+
+// reduce leads the window to Ssthresh in proportion to what arrives (PRR,
+// RFC 6937, 3.1). safe: the ACK made progress and found no further loss, so
+// that one segment more than was delivered may go.
+func (c *Conn) reduce(delivered uint32, safe bool) {
+	c.prrDelivered += delivered
+	pipe, mss := c.inFlight(), c.cc.MSS
+	var n uint32
+	if pipe > c.cc.Ssthresh {
+		due := uint32(min((uint64(c.prrDelivered)*uint64(c.cc.Ssthresh)+uint64(c.prrFlight)-1)/uint64(c.prrFlight), 1<<31))
+		n = due - min(due, c.prrOut)
+	} else {
+		n = max(c.prrDelivered-min(c.prrDelivered, c.prrOut), delivered)
+		if safe {
+			n += mss
+		}
+		n = min(n, c.cc.Ssthresh-pipe)
+	}
+	if c.prrOut == 0 {
+		n = max(n, mss) // the first retransmission always goes
+	}
+	c.cc.Cwnd = max(pipe+n, mss)
+}
+
+// timedOut begins recovery by timeout (RFC 6298, 5.4 to 5.6).
+func (c *Conn) timedOut(e *Env) {
+	e.Count.Timeouts++
+	c.events |= Stalled
+	if c.timeouts++; c.timeouts > e.Conf.DataRetries {
+		c.giveUp(e)
+		return
+	}
+	if c.timeouts == 1 {
+		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
+		controllers[c.ctl].OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
+		c.flags &^= undoKnown
+	}
+	if n := e.Nodes.At(c.sndq.head); n.flags&sacked != 0 {
+		c.renege(e)
+	}
+	c.dupAcks = 0
+	c.phase = rtoRecovery
+	c.recover = c.sndNxt
+	c.loseLate(e)
+	c.reorderAt = 0
+	c.cc.Cwnd = c.pipe + c.cc.MSS // so that one segment goes
+	c.rto = min(2*c.rto, e.Conf.MaxRTO)
+	c.rtoBase = e.Now
+	c.flags &^= tlpOut | tlpAgain
+	c.setRetry(retryRTO, e.Now+c.rto)
+}
+
+// undoSpurious takes the reduction back if the peer echoes a timestamp older
+// than the first retransmission: the original had arrived (Eifel, RFC 3522 and
+// RFC 4015).
+func (c *Conn) undoSpurious(e *Env, a *acked) {
+	if c.phase == open || !c.has(undoKnown) || !a.hasTS || a.ecr == 0 {
+		return
+	}
+	c.flags &^= undoKnown // only the first ACK that advances can tell
+	if int32(a.ecr-c.undoTS) >= 0 {
+		return
+	}
+	e.Count.SpuriousRTOs++
+	controllers[c.ctl].OnUndo(&c.cc)
+	c.phase = open
+	c.dupAcks = 0
+	c.unlose(e.Nodes)
+}
+
+// unlose puts the lost nodes back among those in flight. They were sent
+// before all of them. Bounded by the send queue, once per recovery.
+func (c *Conn) unlose(ns *Nodes) {
+	for id := c.gone.tail; id != 0; id = c.gone.tail {
+		n := ns.At(id)
+		c.leave(ns, id)
+		n.flags |= inFlight
+		c.flight.insert(ns, 0, id)
+		c.pipe += n.len()
+	}
+}

@@ -1,0 +1,144 @@
+package tcp
+
+// maxWalk bounds the nodes that the SACK blocks of one ACK may make us look at
+// without marking any (CVE-2019-11478). Each node is marked once, so marking
+// is paid for by sending. Honest blocks begin where the last ones ended.
+const maxWalk = 512
+
+// enterBlocks enters the SACK blocks of an ACK in the send queue.
+func (c *Conn) enterBlocks(e *Env, seg *Segment, a *acked) {
+	bs := seg.Opts.SACK[:seg.Opts.NSACK]
+	if c.isDSACK(bs, seg.Ack) {
+		e.Count.DSACKRecv++
+		a.dsack = true
+		bs = bs[1:]
+	}
+	var seen [len(c.sackSeen)]Block
+	n, walk := 0, maxWalk
+	for _, b := range bs {
+		if !b.To.After(c.sndUna) || b.To.After(c.sndNxt) || !b.From.Before(b.To) {
+			continue
+		}
+		if b.From.Before(c.sndUna) {
+			b.From = c.sndUna
+		}
+		if c.enterBlock(e, c.unseen(b), a, &walk) {
+			seen[n] = b
+			n++
+		}
+	}
+	if n > 0 {
+		c.sackSeen = seen
+	}
+}
+
+// isDSACK reports whether the first block reports a duplicate (RFC 2883, 4):
+// it lies before the acknowledgement or inside the second block.
+func (c *Conn) isDSACK(bs []Block, ack Seq) bool {
+	if len(bs) == 0 || !bs[0].From.Before(bs[0].To) || bs[0].To.After(c.sndNxt) {
+		return false
+	}
+	b := bs[0]
+	if !b.To.After(ack) {
+		return !b.From.Before(c.sndUna - Seq(c.maxWnd)) // not from another age
+	}
+	return len(bs) > 1 && !b.From.Before(bs[1].From) && !b.To.After(bs[1].To)
+}
+
+// unseen cuts off what an earlier ACK's block told.
+func (c *Conn) unseen(b Block) Block {
+	for _, s := range c.sackSeen {
+		if s.From == s.To {
+			continue
+		}
+		if !s.From.After(b.From) && s.To.After(b.From) {
+			if !s.To.Before(b.To) {
+				return Block{b.To, b.To}
+			}
+			b.From = s.To
+		} else if s.From.Before(b.To) && s.From.After(b.From) && !s.To.Before(b.To) {
+			b.To = s.From
+		}
+	}
+	return b
+}
+
+// enterBlock marks the nodes that b covers whole. A part of a node is left
+// for later: it costs at most its retransmission. It reports whether the walk
+// sufficed; if not, the next ACK gets further.
+func (c *Conn) enterBlock(e *Env, b Block, a *acked, walk *int) bool {
+	if b.From == b.To {
+		return true
+	}
+	id := c.nearest(e.Nodes, b.From)
+	for ; id != 0 && *walk > 0; *walk-- { // back to the first node that begins at or after From
+		n := e.Nodes.At(id)
+		if n.Prev == 0 || e.Nodes.At(n.Prev).Seq.Before(b.From) {
+			break
+		}
+		id = n.Prev
+	}
+	for id != 0 && id != c.fresh && *walk > 0 {
+		n := e.Nodes.At(id)
+		if !n.Seq.Before(b.To) {
+			return true
+		}
+		c.hint = id
+		if !n.Seq.Before(b.From) && !n.end().After(b.To) && n.flags&sacked == 0 {
+			c.markSACKed(e, id, a)
+		} else {
+			*walk--
+		}
+		id = n.Next
+	}
+	return *walk > 0
+}
+
+// nearest is the node among head, last sent and hint from which the walk to at
+// is likely the shortest.
+func (c *Conn) nearest(ns *Nodes, at Seq) uint32 {
+	best := c.sndq.head
+	for _, id := range [...]uint32{c.lastSent(ns), c.hint} {
+		if id != 0 && distance(ns.At(id).Seq, at) < distance(ns.At(best).Seq, at) {
+			best = id
+		}
+	}
+	return best
+}
+
+// lastSent is the node of the highest sequence number that was sent.
+func (c *Conn) lastSent(ns *Nodes) uint32 {
+	if c.fresh != 0 {
+		return ns.At(c.fresh).Prev
+	}
+	return c.sndq.tail
+}
+
+func (c *Conn) markSACKed(e *Env, id uint32, a *acked) {
+	n := e.Nodes.At(id)
+	if n.flags&again == 0 && (a.sackSent == 0 || n.sent < a.sackSent) {
+		a.sackSent = n.sent
+	}
+	c.deliver(e, id, a)
+	n.flags |= sacked
+	c.sackedNodes++
+	a.newSACK = true
+}
+
+// renege takes back every SACK mark, after a timeout with the head marked: the
+// peer dropped what it had reported (RFC 2018, 8).
+func (c *Conn) renege(e *Env) {
+	e.Count.SACKReneging++
+	for id := c.sndq.head; id != 0 && id != c.fresh; {
+		n := e.Nodes.At(id)
+		if n.flags&sacked != 0 {
+			n.flags = n.flags&^sacked | inFlight
+			// Sent long ago: in front of all others.
+			c.flight.insert(e.Nodes, 0, id)
+			c.pipe += n.len()
+		}
+		id = n.Next
+	}
+	c.sackedNodes, c.hint = 0, 0
+	c.sackSeen = [len(c.sackSeen)]Block{}
+}

@@ -1,0 +1,219 @@
+package tcp
+
+import "github.com/mpxd/mpxd/internal/frame"
+
+// Send appends a span to the send queue (retaining its frame). Bytes with
+// different marks never share a segment. False: the queue's limit is reached
+// or the sending side is closed; nothing was taken.
+func (c *Conn) Send(e *Env, d frame.Span, mark uint64) bool {
+	switch c.state {
+	case SynSent, SynRcvd, Established, CloseWait:
+	default:
+		return false
+	}
+	if c.has(shut) || uint32(d.Len) > c.Room() {
+		return false
+	}
+	if d.Len == 0 {
+		return true
+	}
+	id, n, ok := e.Nodes.Alloc()
+	if !ok {
+		return false
+	}
+	e.Pool.Retain(d.Frame)
+	d.Flags &= frame.SumKnown
+	n.Span, n.Mark = d, mark
+	c.queue(e.Nodes, id)
+	return true
+}
+
+// queue appends a node to the send queue.
+func (c *Conn) queue(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	n.Seq = c.sndEnd
+	c.sndq.insert(ns, c.sndq.tail, id)
+	c.sndEnd += Seq(n.len())
+	if c.fresh == 0 {
+		c.fresh = id
+	}
+}
+
+// Room is how many bytes Send still takes. Nodes are bounded like those of the
+// receive queues: tiny writes must not pin a frame each without end.
+func (c *Conn) Room() uint32 {
+	if c.has(shut) || c.sndq.nodes >= 64+c.sndBuf>>9 {
+		return 0
+	}
+	n := uint32(c.sndEnd - c.sndUna)
+	if c.state < Established {
+		n-- // the SYN
+	}
+	return c.sndBuf - min(c.sndBuf, n)
+}
+
+// Shut ends our sending side: a FIN follows what is queued.
+func (c *Conn) Shut(e *Env) {
+	if c.has(shut) || c.state == Closed {
+		return
+	}
+	c.flags |= shut
+	switch c.state {
+	case SynSent:
+		if c.sndq.head == 0 {
+			c.finish(e, NoError) // RFC 9293, 3.10.4
+			return
+		}
+	case Established:
+		c.state = FinWait1
+	case CloseWait:
+		c.state = LastAck
+	}
+	c.queueFIN(e)
+}
+
+// queueFIN puts the FIN behind what is queued. Without a free node it is tried
+// again when there is something to send or a timer fires.
+func (c *Conn) queueFIN(e *Env) {
+	id, n, ok := e.Nodes.Alloc()
+	if !ok {
+		if c.retryKind == retryNone {
+			c.setRetry(retryPersist, e.Now+c.rto)
+		}
+		return
+	}
+	n.flags = fin
+	c.queue(e.Nodes, id)
+	c.flags |= finQueued
+}
+
+// run is a piece of the send queue that makes a segment.
+type run struct {
+	Run
+	seq  Seq
+	last uint32 // its last node
+	fin  bool
+}
+
+// cut makes the run of at most limit bytes that begins at node id. The nodes
+// of a run are of one kind (all lost, or all never sent) and one mark.
+//
+// A span that nearly fills a segment goes alone, because then it can go
+// without a copy; smaller ones are merged with followers that fit whole. Only
+// a span that is too long is split.
+func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
+	n := e.Nodes.At(id)
+	r.Node, r.last, r.seq = id, id, n.Seq
+	if skip := c.sndUna.Sub(n.Seq); skip > 0 {
+		// The peer acknowledged part of a span. It stays whole: another
+		// holder may count on it.
+		r.Off, r.seq = uint32(skip), c.sndUna
+	}
+	if n.flags&fin != 0 {
+		r.fin = true
+		return r, true
+	}
+	r.Len = uint32(n.Span.Len) - r.Off
+	if r.Len > limit {
+		r.Len = limit
+		return r, c.split(e, id, r.Off+limit)
+	}
+	kind := n.flags & (lost | inFlight)
+	for next := n.Next; next != 0; next = n.Next {
+		n = e.Nodes.At(next)
+		if n.flags&(lost|inFlight|sacked) != kind {
+			break
+		}
+		if n.flags&fin != 0 {
+			r.fin, r.last = true, next
+			break
+		}
+		small := max(r.Len, uint32(n.Span.Len)) < limit/2 || r.last != id && uint32(n.Span.Len) < limit/2
+		if !small || n.Mark != e.Nodes.At(id).Mark || r.Len+uint32(n.Span.Len) > limit {
+			break
+		}
+		r.Len += uint32(n.Span.Len)
+		r.last = next
+	}
+	return r, true
+}
+
+// split divides a node so that its first at bytes stay in it.
+func (c *Conn) split(e *Env, id, at uint32) bool {
+	tail, m, ok := e.Nodes.Alloc()
+	if !ok {
+		return false
+	}
+	n := e.Nodes.At(id)
+	e.Pool.Retain(n.Span.Frame)
+	e.Pool.Share(n.Span.Frame)
+	m.Span, m.Seq, m.Mark, m.sent, m.flags = n.Span, n.Seq+Seq(at), n.Mark, n.sent, n.flags
+	m.Span.Off += uint16(at)
+	m.Span.Len -= uint16(at)
+	m.Span.Flags, n.Span.Flags = 0, 0
+	n.Span.Len = uint16(at)
+	c.sndq.insert(e.Nodes, id, tail)
+	switch {
+	case n.flags&lost != 0:
+		c.gone.insert(e.Nodes, id, tail)
+	case n.flags&inFlight != 0:
+		c.flight.insert(e.Nodes, id, tail)
+	}
+	return true
+}
+
+// transmitted notes that the nodes of a run were sent.
+func (c *Conn) transmitted(e *Env, r run) {
+	for id := r.Node; ; {
+		n := e.Nodes.At(id)
+		if n.flags&(lost|inFlight) != 0 {
+			n.flags |= again
+			c.leave(e.Nodes, id)
+		}
+		n.sent = e.Now
+		n.flags |= inFlight
+		c.flight.insert(e.Nodes, c.flight.tail, id)
+		c.pipe += n.len()
+		if c.fresh == id {
+			c.fresh = n.Next
+			c.sndNxt = n.end()
+		}
+		if id == r.last {
+			break
+		}
+		id = n.Next
+	}
+	c.lastOut = e.Now
+}
+
+// leave takes a node out of the list of those in flight or of lost ones.
+func (c *Conn) leave(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	switch {
+	case n.flags&inFlight != 0:
+		c.flight.remove(ns, id)
+		c.pipe -= n.len()
+	case n.flags&lost != 0:
+		c.gone.remove(ns, id)
+		c.goneBytes -= n.len()
+	}
+	n.flags &^= inFlight | lost
+}
+
+// lose moves a node from those in flight to the lost ones.
+func (c *Conn) lose(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	c.leave(ns, id)
+	n.flags |= lost
+	c.gone.insert(ns, c.gone.tail, id)
+	c.goneBytes += n.len()
+}
+
+// inFlight is how many bytes are in the network. A peer without SACK tells
+// only how many segments arrived: one for each duplicate ACK.
+func (c *Conn) inFlight() uint32 {
+	if c.has(useSACK) {
+		return c.pipe
+	}
+	return c.pipe - min(c.pipe, uint32(c.dupAcks)*c.cc.MSS)
+}

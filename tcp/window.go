@@ -1,0 +1,109 @@
+package tcp
+
+// setWindow takes the peer's window from a segment.
+func (c *Conn) setWindow(seg *Segment, scale uint8) {
+	c.sndWnd = uint32(seg.Wnd) << scale
+	c.maxWnd = max(c.maxWnd, c.sndWnd)
+	c.wl1, c.wl2 = seg.Seq, seg.Ack
+}
+
+// updateWindow does so unless the segment is older than the one the window
+// came from (RFC 9293, 3.10.7.4). It reports whether the window changed.
+func (c *Conn) updateWindow(seg *Segment) bool {
+	if c.wl1.After(seg.Seq) || c.wl1 == seg.Seq && c.wl2.After(seg.Ack) {
+		return false
+	}
+	old := c.sndWnd
+	c.setWindow(seg, c.sndScale)
+	return c.sndWnd != old
+}
+
+// usable is how many bytes of new data may leave now.
+func (c *Conn) usable() uint32 {
+	if c.has(ownCredit) {
+		return c.credit
+	}
+	return uint32(max((c.sndUna + Seq(c.sndWnd)).Sub(c.sndNxt), 0))
+}
+
+// Credit lets n more bytes of new data go whatever the peer's window says.
+// From the first call on only credit counts, retransmissions are exempt from
+// any window, and persist is the wrapper's business.
+func (c *Conn) Credit(n uint32) {
+	c.flags |= ownCredit
+	c.credit += n
+	if c.retryKind == retryPersist {
+		c.stopRetry()
+	}
+}
+
+// SetWindow overrides flow control for a wrapper: advertise is the window
+// (bytes) told to the peer from now on, accept how many bytes beyond RCV.NXT
+// are taken. Before its first call both follow the receive buffer. Calling it
+// does not send anything; AckNow does.
+func (c *Conn) SetWindow(advertise, accept uint32) {
+	c.flags |= ownWindow
+	c.advertise, c.accept = advertise, accept
+}
+
+// acceptable is how many bytes beyond RCV.NXT are taken: what was promised.
+func (c *Conn) acceptable() uint32 {
+	if c.has(ownWindow) {
+		return c.accept
+	}
+	return uint32(c.rcvAdv - c.rcvNxt)
+}
+
+// space is how much of the receive buffer is free. Each waiting node also
+// takes its share of the nodes the flow may have.
+func (c *Conn) space() uint32 {
+	n := c.rcvBuf - min(c.rcvBuf, c.rcvBytes)
+	nodes := c.maxNodes()
+	return min(n, (nodes-min(nodes, c.rcvq.nodes))*512)
+}
+
+// nextEdge is the right edge we would announce now. It never moves back
+// (RFC 9293, 3.8.6), and forward only by a useful step (3.8.6.2.2).
+func (c *Conn) nextEdge() Seq {
+	edge := c.rcvNxt + Seq(c.space())
+	step := edge.Sub(c.rcvAdv)
+	if step < int32(min(c.rcvBuf/2, uint32(c.ourMSS))) {
+		return c.rcvAdv
+	}
+	return edge
+}
+
+// announce is the window field of a segment that leaves now.
+func (c *Conn) announce(syn bool) uint16 {
+	if c.has(ownWindow) {
+		n := c.advertise
+		if !syn {
+			n >>= c.rcvScale
+		}
+		return uint16(min(n, 1<<16-1))
+	}
+	if syn { // not scaled (RFC 7323, 2.2)
+		wnd := uint16(min(c.space(), 1<<16-1))
+		c.rcvAdv = c.rcvNxt + Seq(wnd)
+		return wnd
+	}
+	wnd := uint32(c.nextEdge() - c.rcvNxt)
+	// Round up: rounding down would take back what was promised.
+	field := min((wnd+1<<c.rcvScale-1)>>c.rcvScale, 1<<16-1)
+	if edge := c.rcvNxt + Seq(field<<c.rcvScale); edge.After(c.rcvAdv) {
+		c.rcvAdv = edge
+	}
+	return uint16(field)
+}
+
+// offerWindow owes an ACK when the reader made enough room that the peer
+// should hear of it without having sent anything.
+func (c *Conn) offerWindow() {
+	if c.has(ownWindow) || c.has(finKnown) || !c.synchronized() {
+		return
+	}
+	step, open := uint32(c.nextEdge()-c.rcvAdv), uint32(c.rcvAdv-c.rcvNxt)
+	if step >= c.rcvBuf/2 || step >= 2*uint32(c.rcvMSS) && (step >= c.rcvBuf/4 || open <= c.rcvBuf/8) {
+		c.owe |= oweACK
+	}
+}
