@@ -1,0 +1,85 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/mpxd/mpxd/mptcp"
+)
+
+// catCommand is mpxd cat.
+type catCommand struct {
+	Network `embed:""`
+
+	Listen ListenPort `placeholder:"PORT" help:"Wait for one connection to this port."`
+	Target string     `arg:"" optional:"" name:"host:port" help:"Where to connect to; a name is resolved by the host's resolver."`
+	TCP    bool       `name:"tcp" xor:"protocol" help:"Plain TCP only."`
+	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP with peers that speak it (the default of --listen). Connecting is by plain TCP only for now."`
+}
+
+// resolveFor bounds the look-up of the name to connect to.
+const resolveFor = 10 * time.Second
+
+func (c *catCommand) Run(ctx context.Context, s streams) error {
+	return cat(ctx, c, s.in, s.out, s.log, nil)
+}
+
+// cat runs netcat in the network namespace of the calling goroutine's thread
+// until the connection is over. ready is called on the shard's thread when it
+// listens or has begun to connect; it may be nil.
+func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *slog.Logger, ready func(*host)) error {
+	if (c.Listen == 0) == (c.Target == "") {
+		return usageError{errors.New("cat: give either --listen PORT or HOST:PORT")}
+	}
+	if c.MPTCP && c.Target != "" {
+		return usageError{errors.New("cat: --mptcp: connecting is by plain TCP only for now")}
+	}
+	var to netip.AddrPort
+	if c.Target != "" {
+		var err error
+		if to, err = c.resolve(ctx); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	p := newPipe(uint16(c.Listen), to, in, out, stop)
+	err := run(ctx, c.Network, mptcp.Config{Enabled: !c.TCP, MaxConns: 16}, p, log, ready)
+	p.close()
+	return errors.Join(err, p.result())
+}
+
+// resolve finds the address to connect to, of a family that we have.
+func (c *catCommand) resolve(ctx context.Context) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(c.Target)
+	if err != nil {
+		return netip.AddrPort{}, usageError{fmt.Errorf("cat: %w", err)}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 {
+		return netip.AddrPort{}, usageError{fmt.Errorf("cat: %q: not a port from 1 to 65535", port)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveFor)
+	defer cancel()
+	found, err := new(net.Resolver).LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("cat: %w", err)
+	}
+	for _, a := range found {
+		for _, own := range c.Address {
+			if a = a.Unmap(); own.Prefix.Addr().Is4() == a.Is4() {
+				return netip.AddrPortFrom(a, uint16(n)), nil
+			}
+		}
+	}
+	return netip.AddrPort{}, fmt.Errorf("cat: %s is %v, and --address has no address of that family", host, found)
+}

@@ -1,0 +1,105 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/mpxd/mpxd/internal/proxy"
+	"github.com/mpxd/mpxd/mptcp"
+	"github.com/mpxd/mpxd/stack"
+	"github.com/mpxd/mpxd/tcp"
+	"github.com/mpxd/mpxd/xdp"
+)
+
+// serveCommand is mpxd serve.
+type serveCommand struct {
+	Network `embed:""`
+
+	Listen   ListenPort     `default:":1080" placeholder:":PORT" help:"Port of the SOCKS5 server on every address (${default})."`
+	DNS      netip.AddrPort `placeholder:"IP:PORT" help:"DNS server for names in requests, asked over the kernel's network; the host's resolver if not given."`
+	Sessions int            `default:"65536" help:"Sessions at once; more are refused (${default})."`
+	Idle     time.Duration  `default:"5m" help:"How long a session may stand still (${default})."`
+	Stats    time.Duration  `placeholder:"DURATION" help:"Log what was done every so often."`
+}
+
+func (c *serveCommand) Run(ctx context.Context, s streams) error {
+	r := proxy.NewHostResolver(proxy.ResolverConfig{Server: c.DNS})
+	defer r.Close()
+	return serve(ctx, c, r, s.log, nil)
+}
+
+// serve runs the proxy in the network namespace of the calling goroutine's
+// thread until ctx ends. ready is called, on the shard's thread, when it
+// listens; it may be nil.
+func serve(ctx context.Context, c *serveCommand, r proxy.Resolver, log *slog.Logger, ready func(*host)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	records := newRecordLog(log)
+	p, err := proxy.New(proxy.Config{
+		Listen:      uint16(c.Listen),
+		Addresses:   c.prefixes(),
+		Resolver:    r,
+		MaxSessions: c.Sessions,
+		Idle:        tcp.Time(c.Idle),
+		Record:      records.put,
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	go records.write(ctx)
+	offer := mptcp.Config{Enabled: true, MaxConns: 2 * c.Sessions} // a session is two connections
+	return run(ctx, c.Network, offer, p, log, func(h *host) {
+		log.Info("listening", "port", c.Listen, "addresses", c.Address)
+		if c.Stats > 0 {
+			go statistics(ctx, c.Stats, h, p, log)
+		}
+		if ready != nil {
+			ready(h)
+		}
+	})
+}
+
+// snapshot is what a shard says about itself.
+type snapshot struct {
+	proxy   proxy.Counters
+	sockets []xdp.Stats
+	free    int
+}
+
+// statistics logs a snapshot now and then, as long as the shard answers.
+func statistics(ctx context.Context, every time.Duration, h *host, p *proxy.Proxy, log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	answers := make(chan snapshot, 1) // one is asked for at a time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !h.shard.Post(func(*stack.Shard) { answers <- snapshot{p.Count(), h.group.Stats(), h.pool.Free()} }) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-answers:
+			s.log(log)
+		}
+	}
+}
+
+func (s snapshot) log(log *slog.Logger) {
+	c := s.proxy
+	log.Info("proxy", "sessions", c.Sessions, "accepted", c.Accepted, "connected", c.Replies[proxy.Succeeded],
+		"timeouts", c.Timeouts, "malformed", c.Malformed, "up", c.Moved[0], "down", c.Moved[1], "frames_free", s.free)
+	for _, x := range s.sockets {
+		log.Info("queue", "interface", x.Interface, "queue", x.Queue,
+			"rx", x.Counters.RxPackets, "tx", x.Counters.TxPackets,
+			"dropped", x.Kernel.RxDropped+x.Kernel.RxRingFull+x.Kernel.FillRingEmpty+x.Counters.RxInvalid+x.Counters.RxTooLong+x.Counters.TxBusy)
+	}
+}
