@@ -30,11 +30,9 @@ const (
 	captureHeader = 8 + 1 + 1 // time, link, direction
 )
 
-// direction of a captured packet.
-type direction uint8
-
+// Directions of a captured packet.
 const (
-	inbound direction = iota
+	inbound = iota
 	outbound
 )
 
@@ -94,32 +92,29 @@ func (c *capture) head() (err error) {
 	return nil
 }
 
-// put copies the packets of a batch, chains put together.
-func (c *capture) put(d direction, link int, pool *frame.Pool, spans []frame.Span) {
-	if len(spans) == 0 {
-		return
-	}
-	at := uint64(time.Now().UnixNano())
-	for len(spans) > 0 {
-		n, pieces := 0, 0
-		for more := true; more && pieces < len(spans); pieces++ {
-			n += int(spans[pieces].Len)
-			more = spans[pieces].Flags&frame.More != 0
+// tap is the shard's tap: it copies a packet, the pieces of a chain put together.
+func (c *capture) tap(pool *frame.Pool) stack.Tap {
+	return func(out bool, link int, spans []frame.Span) {
+		n := captureHeader
+		for _, s := range spans {
+			n += int(s.Len)
 		}
-		b := c.ring.reserve(captureHeader + n)
+		b := c.ring.reserve(n)
 		if b == nil {
 			c.lost[link]++
-		} else {
-			binary.LittleEndian.PutUint64(b, at)
-			b[8], b[9] = byte(link), byte(d)
-			b = b[captureHeader:]
-			for _, s := range spans[:pieces] {
-				b = b[copy(b, pool.Bytes(s)):]
-			}
-			c.ring.commit()
-			c.taken[link]++
+			return
 		}
-		spans = spans[pieces:]
+		binary.LittleEndian.PutUint64(b, uint64(time.Now().UnixNano()))
+		b[8], b[9] = byte(link), inbound
+		if out {
+			b[9] = outbound
+		}
+		b = b[captureHeader:]
+		for _, s := range spans {
+			b = b[copy(b, pool.Bytes(s)):]
+		}
+		c.ring.commit()
+		c.taken[link]++
 	}
 }
 
@@ -177,26 +172,4 @@ func (c *capture) close() error {
 		return fmt.Errorf("capture: %w", err)
 	}
 	return nil
-}
-
-// tap is a port that shows a capture what passes.
-type tap struct {
-	stack.Port
-	pool *frame.Pool
-	link int
-	to   *capture
-}
-
-func (t *tap) Recv(in []frame.Span) int {
-	n := t.Port.Recv(in)
-	t.to.put(inbound, t.link, t.pool, in[:n])
-	return n
-}
-
-// Send shows what the port took. Nobody writes to a frame between that and its
-// next use by the shard, which is after this call.
-func (t *tap) Send(out []frame.Span) int {
-	n := t.Port.Send(out)
-	t.to.put(outbound, t.link, t.pool, out[:n])
-	return n
 }

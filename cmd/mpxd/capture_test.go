@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,26 +16,11 @@ import (
 	"github.com/mpxd/mpxd/internal/frame"
 )
 
-// wire is a port that yields what was put in front of it and takes limit spans.
-type wire struct {
-	in    []frame.Span
-	limit int
-}
-
-func (w *wire) Recv(in []frame.Span) int {
-	n := copy(in, w.in)
-	w.in = w.in[n:]
-	return n
-}
-func (w *wire) Send(out []frame.Span) int { return min(w.limit, len(out)) }
-func (w *wire) Room() int                 { return w.limit }
-func (w *wire) Flush()                    {}
-
-// TestCapture reads back what a tap saw: a chain as one packet, of what was
-// sent only what the port took, with direction and interface.
+// TestCapture reads back what a tap saw: a chain as one packet, with
+// direction and interface.
 func TestCapture(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "x.pcapng")
-	c, err := newCapture(name, []string{"wifi", "lte"}, slog.New(slog.DiscardHandler))
+	c, err := newCapture(name, []string{"wifi", "lte"}, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,14 +31,10 @@ func TestCapture(t *testing.T) {
 		copy(pool.Bytes(s), text)
 		return s
 	}
-	wifi := &tap{Port: &wire{in: []frame.Span{span("ab", frame.More), span("cde", 0), span("fg", 0)}}, pool: pool, link: 0, to: c}
-	lte := &tap{Port: &wire{limit: 1}, pool: pool, link: 1, to: c}
-	if n := wifi.Recv(make([]frame.Span, 64)); n != 3 {
-		t.Fatal(n)
-	}
-	if n := lte.Send([]frame.Span{span("out", 0), span("not taken", 0)}); n != 1 {
-		t.Fatal(n)
-	}
+	tap := c.tap(pool)
+	tap(false, 0, []frame.Span{span("ab", frame.More), span("cde", 0)})
+	tap(false, 0, []frame.Span{span("fg", 0)})
+	tap(true, 1, []frame.Span{span("out", 0)})
 	if err := c.close(); err != nil {
 		t.Fatal(err)
 	}

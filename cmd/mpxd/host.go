@@ -80,6 +80,7 @@ func (n *Network) verify() error {
 	return errors.Join(n.check(), n.checkKernel(v))
 }
 
+// openHost attaches; what it is refused leaves nothing behind.
 func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *host, err error) {
 	h := &host{began: time.Now()}
 	defer func() {
@@ -110,6 +111,9 @@ func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *ho
 		return nil, err
 	}
 	h.shard.SetWake(h.group.Wake)
+	if h.capture != nil {
+		h.shard.SetTap(h.capture.tap(h.pool))
+	}
 	return h, nil
 }
 
@@ -121,11 +125,7 @@ func (h *host) links() (out []stack.Link) {
 			out = append(out, stack.Link{Name: i.Name, MAC: i.MAC, MTU: i.MTU, Virtual: i.Virtual})
 		}
 		link := &out[len(out)-1]
-		var port stack.Port = s
-		if h.capture != nil {
-			port = &tap{Port: s, pool: h.pool, link: len(out) - 1, to: h.capture}
-		}
-		link.Ports = append(link.Ports, port)
+		link.Ports = append(link.Ports, s)
 	}
 	return out
 }

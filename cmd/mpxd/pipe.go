@@ -22,8 +22,6 @@ const (
 	pipeChunk = 256 << 10
 	// pipeChunks is how many may wait for the writer.
 	pipeChunks = 4
-	// pipeSpans bounds the work of one visit.
-	pipeSpans = 64
 	// postPause is how long a goroutine waits when the mailbox is full.
 	postPause = time.Millisecond
 )
@@ -146,15 +144,14 @@ func (p *pipe) receive(s *stack.Shard) {
 	if p.eof {
 		return
 	}
-	for n := 0; ; {
+	for {
 		var b []byte
 		select {
 		case b = <-p.free:
 		default:
 			return
 		}
-		begin := n
-		for ; n < pipeSpans && cap(b)-len(b) >= 1<<16; n++ {
+		for cap(b)-len(b) >= 1<<16 { // the longest span
 			d, ok := s.Recv(p.conn)
 			if !ok {
 				break
@@ -162,7 +159,7 @@ func (p *pipe) receive(s *stack.Shard) {
 			b = append(b, s.Pool().Bytes(d)...)
 			s.Pool().Release(d.Frame)
 		}
-		if n == begin {
+		if len(b) == 0 {
 			p.free <- b
 			if eof, _, _ := s.Status(p.conn); eof {
 				p.eof = true
@@ -171,10 +168,6 @@ func (p *pipe) receive(s *stack.Shard) {
 			return
 		}
 		p.full <- b // never waits: there are pipeChunks chunks
-		if n >= pipeSpans {
-			s.Requeue(p.conn, tcp.Readable)
-			return
-		}
 	}
 }
 

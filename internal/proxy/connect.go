@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/mpxd/mpxd/stack"
@@ -116,7 +117,10 @@ func (p *Proxy) establish(s *stack.Shard, i uint32, x *session, ev tcp.Event) {
 
 // dialCode is what a dial that could not begin means to the client.
 func dialCode(err error) Code {
-	return NetworkUnreachable
+	if errors.Is(err, stack.ErrNoRoute) {
+		return NetworkUnreachable
+	}
+	return GeneralFailure // we are out of ports, frames or connections
 }
 
 // reasonCode is what a failed handshake with the destination means to the

@@ -10,11 +10,10 @@ import (
 
 // shake reads greeting and request, in whatever pieces they come.
 func (p *Proxy) shake(s *stack.Shard, i uint32, x *session) {
-	for range spansPerVisit {
+	for {
 		d, ok := s.Recv(x.leg[client])
 		if !ok {
 			if eof, done, err := s.Status(x.leg[client]); done || eof {
-				p.count.Malformed++
 				p.abort(s, i, ClientGone, err)
 			}
 			return
@@ -23,7 +22,6 @@ func (p *Proxy) shake(s *stack.Shard, i uint32, x *session) {
 			return
 		}
 	}
-	s.Requeue(x.leg[client], tcp.Readable)
 }
 
 // read takes the messages out of a span, which it owns, and keeps what follows
@@ -147,7 +145,7 @@ func (p *Proxy) refuse(s *stack.Shard, i uint32, x *session, code Code) {
 // data would turn our close into a reset.
 func (p *Proxy) drain(s *stack.Shard, i uint32, x *session) {
 	p.unhold(s, x, client)
-	for range spansPerVisit {
+	for {
 		d, ok := s.Recv(x.leg[client])
 		if !ok {
 			if eof, done, err := s.Status(x.leg[client]); eof || done {
@@ -157,7 +155,6 @@ func (p *Proxy) drain(s *stack.Shard, i uint32, x *session) {
 		}
 		s.Pool().Release(d.Frame)
 	}
-	s.Requeue(x.leg[client], tcp.Readable)
 }
 
 func (p *Proxy) unhold(s *stack.Shard, x *session, a side) {

@@ -34,10 +34,6 @@ type Config struct {
 // refuseFor is how long a client may take to read a refusal.
 const refuseFor = 5 * tcp.Second
 
-// spansPerVisit bounds the work for one session in one visit of a turn: a batch
-// of a port, so that one receive batch is moved in one visit.
-const spansPerVisit = 64
-
 // Proxy is the application of one shard.
 type Proxy struct {
 	conf       Config

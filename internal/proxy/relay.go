@@ -43,10 +43,11 @@ func (p *Proxy) patience(x *session) tcp.Time {
 // pump moves spans from a leg to the other while there is something to read and
 // room to send, and passes the end of the stream on. It takes one span more
 // than there is room for at most; everything else stays in the window of the
-// connection it came from, so a slow reader slows the sender.
+// connection it came from, so a slow reader slows the sender. The shard bounds
+// what one visit receives, and calls again for the rest.
 func (p *Proxy) pump(s *stack.Shard, x *session, a side) {
 	from, to := x.leg[a], x.leg[a.other()]
-	for range spansPerVisit {
+	for {
 		if s.Room(to) <= 0 {
 			return // its Writable brings us back
 		}
@@ -67,7 +68,6 @@ func (p *Proxy) pump(s *stack.Shard, x *session, a side) {
 		p.count.Moved[a] += uint64(d.Len)
 		s.Pool().Release(d.Frame)
 	}
-	s.Requeue(from, tcp.Readable)
 }
 
 // shut passes the end of a's stream on, once all before it was moved. The other

@@ -54,6 +54,7 @@ func TestResolverBounds(t *testing.T) {
 		}
 
 		ask("dead")
+		synctest.Wait()
 		ask("dead")
 		ask("good")
 		<-answers
