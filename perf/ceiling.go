@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -41,6 +42,13 @@ const (
 	queueLimit = 1000
 )
 
+// A sender never sleeps: where it got less than leastShare per cent of its
+// core, something else ran there and the rates are not those of the machine.
+const (
+	coreShare  = "sender_core_share"
+	leastShare = 80
+)
+
 // target is whom the packets are for: nobody's address but the program's.
 var target = netip.AddrFrom4([4]byte{10, 9, 0, 2})
 
@@ -67,7 +75,15 @@ func (c *ceiling) Run(r *Report) error {
 			}
 		}
 	}
-	return r.Measure(cases)
+	if err := r.Measure(cases); err != nil {
+		return err
+	}
+	for _, f := range r.Figures {
+		if strings.HasSuffix(f.Name, coreShare) && f.Value < leastShare {
+			r.Distrust("%s is %.0f %%: something else was running", f.Name, f.Value)
+		}
+	}
+	return nil
 }
 
 // bench is one run: what it built, and how to undo it.
@@ -100,7 +116,8 @@ func (b *bench) tx() ([]Quantity, error) {
 	g.enter(measuring)
 	time.Sleep(b.span)
 	g.stop()
-	return b.quantities(g), errors.Join(g.err, gen.lost())
+	q := append(b.quantities(g), Quantity{coreShare, "%", higher, g.share()})
+	return q, errors.Join(g.err, gen.lost())
 }
 
 func (b *bench) rxDrop() ([]Quantity, error) {
@@ -149,6 +166,7 @@ func (b *bench) against(gen *end, step func() int) ([]Quantity, error) {
 	g.stop()
 	q := append(b.quantities(w),
 		Quantity{"sender_ns_per_packet", "ns", lower, g.cost()},
+		Quantity{coreShare, "%", higher, g.share()},
 		Quantity{"loss", "%", lower, 100 * max(0, 1-w.rate()/g.rate())},
 	)
 	return q, errors.Join(g.err, w.err)

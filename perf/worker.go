@@ -65,14 +65,14 @@ func (w *worker) count() float64 {
 	return float64(max(1, w.marks[stopped].count-w.marks[measuring].count))
 }
 
-// rate is per second, cost is ns of processor time for each.
-func (w *worker) rate() float64 {
-	return w.count() / w.marks[stopped].at.Sub(w.marks[measuring].at).Seconds()
-}
+func (w *worker) wall() time.Duration { return w.marks[stopped].at.Sub(w.marks[measuring].at) }
+func (w *worker) cpu() float64        { return float64(w.marks[stopped].cpu - w.marks[measuring].cpu) }
 
-func (w *worker) cost() float64 {
-	return float64(w.marks[stopped].cpu-w.marks[measuring].cpu) / w.count()
-}
+// rate is per second, cost is ns of processor time for each, and share is how
+// much of its core the worker had, in per cent.
+func (w *worker) rate() float64  { return w.count() / w.wall().Seconds() }
+func (w *worker) cost() float64  { return w.cpu() / w.count() }
+func (w *worker) share() float64 { return 100 * w.cpu() / float64(w.wall()) }
 
 func threadTime() int64 {
 	var t unix.Timespec

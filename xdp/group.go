@@ -110,7 +110,7 @@ func (g *Group) check(c *Config) error {
 	}
 	g.ringSize = uint32(c.RingSize)
 	mem := g.umem.mem
-	if g.pool.FrameSize() != chunkSize || g.pool.Frames() != len(mem)>>chunkShift || &g.pool.Frame(0)[0] != &mem[0] {
+	if len(mem) == 0 || g.pool.FrameSize() != chunkSize || g.pool.Frames() != len(mem)>>chunkShift || &g.pool.Frame(0)[0] != &mem[0] {
 		return errors.New("xdp: the pool is not the whole UMEM in frames of 4 KiB")
 	}
 	return nil

@@ -78,8 +78,9 @@ func (n *nic) probe(kind string) error {
 // virtual reports whether packets may come from this very machine, or from a
 // host that leaves checksums to the last hop.
 func virtual(kind, driver string) bool {
-	if kind != "device" {
-		return true // veth, tuntap, bridge, macvlan: made, not found
+	switch kind {
+	case "veth", "tuntap", "tun", "bridge", "macvlan", "macvtap", "ipvlan", "dummy", "netkit":
+		return true
 	}
 	switch driver {
 	case "virtio_net", "vif", "hv_netvsc", "vmxnet3":

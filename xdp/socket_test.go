@@ -388,30 +388,6 @@ func TestFlushLeavesABusyDriverAlone(t *testing.T) {
 	k.end()
 }
 
-func TestNothingIsAllocated(t *testing.T) {
-	k := newKernel(t, 512, 128)
-	in := make([]frame.Span, 64)
-	allocs := testing.AllocsPerRun(100, func() {
-		for range 20 {
-			k.deliver(1514)
-		}
-		k.deliver(3840, 3840, 77)
-		n := k.s.Recv(in)
-		if k.s.Send(in[:n]) != n {
-			t.Fatal("no room")
-		}
-		k.release(in[:n])
-		k.s.Flush()
-	})
-	if allocs != 0 {
-		t.Errorf("%v allocations", allocs)
-	}
-	if k.s.sending != 0 || k.s.count.RxPackets != 21*101 {
-		t.Errorf("counted %+v", k.s.count)
-	}
-	k.end()
-}
-
 // FuzzRings lets the other side of the rings write anything while the socket
 // goes on working: nothing panics, no frame is believed to be in two hands,
 // and all come back.

@@ -19,7 +19,11 @@ type waker struct {
 	rung atomic.Bool // the eventfd is or will be readable
 	mu   sync.Mutex  // a late Wake must not write to a closed descriptor
 	fd   int
+	sink [8]byte // what was read from the eventfd
 }
+
+// one is not 0 in either byte order.
+var one = []byte{1, 0, 0, 0, 0, 0, 0, 1}
 
 func (w *waker) open() (err error) {
 	w.fd, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
@@ -34,8 +38,7 @@ func (w *waker) ring() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fd >= 0 {
-		one := [8]byte{1, 0, 0, 0, 0, 0, 0, 1} // not 0 in either byte order
-		_, _ = unix.Write(w.fd, one[:])
+		_, _ = unix.Write(w.fd, one)
 	}
 }
 
@@ -43,8 +46,7 @@ func (w *waker) ring() {
 // between the two is answered by the caller, who looks at its mailboxes next;
 // in the other order it would leave rung set and the eventfd silent for ever.
 func (w *waker) answer() {
-	var b [8]byte
-	_, _ = unix.Read(w.fd, b[:])
+	_, _ = unix.Read(w.fd, w.sink[:])
 	w.rung.Store(false)
 }
 
