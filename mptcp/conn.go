@@ -1,39 +1,121 @@
 package mptcp
 
 import (
-	"github.com/mpxd/mpxd/internal/frame"
 	"github.com/mpxd/mpxd/tcp"
 )
 
 // conn is one connection. It lives in the Set's slab and holds no pointers.
 type conn struct {
-	self  uint32 // index in the slab
-	first uint32 // head of the list of subflows
-	user  uint32
-	nsub  uint8
-	event tcp.Event
+	// The data sequence spaces, see the package's comment.
+	sndUna, sndNxt, wndEnd, sndEnd uint64
+	rcvNxt, rcvEdge                uint64
+	rcvFin                         uint64 // DSN of the peer's DATA_FIN, if finKnown
 
-	err tcp.Reason
-	marked, queued,
-	plain, // no MPTCP, or no longer: the one subflow is the connection
-	connected,
-	shut, // the application has no more to send
-	released, // the application has let go
-	peerDone, // the peer has no more to send
-	over bool // both directions have ended, or err says why not
+	localKey, remoteKey uint64
 
-	rq fifo // in order, for Recv
+	retransAt tcp.Time // data-level retransmission
+	probeAt   tcp.Time // zero-window probe
+	closeAt   tcp.Time // end of a life without subflows or without application
+	reported  tcp.Time // what ConnDeadline said last
+	rto       tcp.Time // the longest of the subflows'
+
+	sq      fifo   // data not yet DATA_ACKed, sent or not
+	cur     uint32 // node of sq that holds sndNxt; 0: all was scheduled
+	rq      fifo   // in order, for Recv
+	ofo     fifo   // out of order, by DSN
+	ofoHint uint32 // a node of ofo: the next span is near
+
+	again, againTail uint32     // mappings whose data must be sent on another subflow
+	addrs            uint32     // the peer's addresses, a list
+	echo             addrOption // the ADD_ADDR last taken, to be echoed
+
+	self   uint32 // index in the slab
+	first  uint32 // head of the list of subflows
+	token  uint32
+	rcvBuf uint32
+	sndBuf uint32
+	user   uint32
+	local  tcp.Addr // of the initial subflow: address id 0
+	una    uint64   // sndUna when closeAt was last set: whether an orphan makes progress
+
+	event   tcp.Event
+	profile profile
+	nsub    uint8
+	backoff uint8 // of the data-level timers
+	err     tcp.Reason
+
+	marked bool // in the list of dirty connections
+	plain  bool // no MPTCP, or no longer: the one subflow is the connection
+	active bool // we opened it
+	keyed  bool // both keys are known
+	csum   bool // DSS checksums were agreed
+	joined bool // it had more than one subflow: no fallback any more
+	resent bool // data was reinjected: no fallback any more
+	short  bool // the peer sends 32-bit DSNs
+
+	connected bool
+	shut      bool // the application has no more to send
+	finSent   bool // DATA_FIN took its DSN, sndEnd
+	finAcked  bool
+	finKnown  bool // rcvFin is valid
+	peerDone  bool // the peer has no more to send
+	over      bool // both directions have ended, or err says why not
+	released  bool // the application has let go
+	fastclose bool // RSTs carry MP_FASTCLOSE
 }
+
+// stage is how far a subflow has come as a part of an MPTCP connection.
+type stage uint8
+
+const (
+	plain          stage = iota // TCP only
+	capableSent                 // our SYN offered MP_CAPABLE
+	capableRcvd                 // our SYN-ACK carries our key; the peer's is not known
+	joinSent                    // our SYN carries MP_JOIN
+	joinRcvd                    // our SYN-ACK carries MP_JOIN; the peer has not proved itself
+	preEstablished              // our third ACK carries MP_JOIN and was not acknowledged
+	established
+)
 
 // subflow is one TCP flow of a connection.
 type subflow struct {
 	tcp   tcp.Conn
 	tuple tcp.Tuple
-	self  uint32
-	conn  uint32
-	next  uint32
-	marked,
-	drained bool // Output had nothing more to say since the last input
+
+	ackSent uint64   // the DATA_ACK last sent here
+	joinAt  tcp.Time // when the third ACK of a join is sent again
+	pend    fifo     // data of a mapping whose checksum is not complete
+	rx      mappings // declared by the peer, not yet read
+	tx      mappings // declared by us, not yet acknowledged at both levels
+	held    spanAt   // what is left of a span that crosses the end of a mapping
+
+	self, conn, next        uint32
+	localNonce, remoteNonce uint32
+	rd                      uint32 // SSN of the next byte to take from tcp
+	wr                      uint32 // SSN of the next byte to give to tcp
+	iss, irs                tcp.Seq
+	una                     tcp.Seq // acknowledged at the subflow
+	suspectAt               tcp.Time
+	failDSN                 uint64  // of the MP_FAIL we owe with a RST
+	staleUna                tcp.Seq // una when it timed out
+	pendSum                 uint16
+	localID, remoteID       uint8
+	syns                    uint8 // SYNs sent
+	joinTries               uint8
+	rcvScale, sndScale      uint8
+	stage                   stage
+	reason                  Reset // of the RST we owe
+	marked, drained         bool
+	confirmed               bool // the peer is known to speak MPTCP here: it sent a DATA_ACK
+	backup                  bool // the peer asked to use this subflow last
+	ownBackup               bool // we ask the same
+	stale                   bool // it timed out and made no progress since
+	closing                 bool // no new data: it is being closed or has ended
+	gone                    bool // it has ended
+	suspect                 bool // its address was removed; silence will end it
+	owesReset               bool // reason is to be told
+	owesFail                bool // failDSN is
+	owesEcho                bool // the echo of an ADD_ADDR that came here is
 }
 
 func (s *Set) conn(c Conn) *conn           { return s.conns.Get(uint64(c)) }
@@ -41,12 +123,17 @@ func (s *Set) flow(f Flow) *subflow        { return s.flows.Get(uint64(f)) }
 func (s *Set) connHandle(c *conn) Conn     { return Conn(s.conns.Handle(c.self)) }
 func (s *Set) flowHandle(sf *subflow) Flow { return Flow(s.flows.Handle(sf.self)) }
 func (s *Set) owner(sf *subflow) *conn     { return s.conns.At(sf.conn) }
+
+// only is the first subflow: the only one of a connection in fallback.
 func (s *Set) only(c *conn) *subflow {
 	if c.first == 0 {
 		return nil
 	}
 	return s.flows.At(c.first)
 }
+
+// usable reports whether a subflow may be given data.
+func (sf *subflow) usable() bool { return sf.stage == established && !sf.closing }
 
 // open makes a connection with one subflow.
 func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
@@ -55,6 +142,8 @@ func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
 		return nil, nil, false
 	}
 	c.self, c.plain = ci, true
+	c.retransAt, c.probeAt, c.closeAt, c.reported = tcp.Never, tcp.Never, tcp.Never, tcp.Never
+	c.local = t.Local
 	sf, ok := s.attach(c, t)
 	if !ok {
 		s.conns.Free(ci)
@@ -70,6 +159,8 @@ func (s *Set) attach(c *conn, t *tcp.Tuple) (*subflow, bool) {
 		return nil, false
 	}
 	sf.self, sf.conn, sf.tuple = i, c.self, *t
+	sf.joinAt, sf.suspectAt = tcp.Never, tcp.Never
+	sf.rd, sf.wr = 1, 1
 	sf.next, c.first = c.first, i
 	c.nsub++
 	return sf, true
@@ -78,7 +169,11 @@ func (s *Set) attach(c *conn, t *tcp.Tuple) (*subflow, bool) {
 // detach takes a subflow that is over out of its connection and frees it.
 func (s *Set) detach(e *tcp.Env, sf *subflow) {
 	c := s.owner(sf)
-	s.pull(e, c, sf)
+	s.lost(e, c, sf)
+	if c.plain {
+		s.rescue(e, c, sf)
+	}
+	s.strip(e, sf)
 	sf.tcp.Free(e)
 	for p := &c.first; *p != 0; p = &s.flows.At(*p).next {
 		if *p == sf.self {
@@ -88,13 +183,22 @@ func (s *Set) detach(e *tcp.Env, sf *subflow) {
 	}
 	c.nsub--
 	s.flows.Free(sf.self)
-	if c.nsub == 0 {
-		s.reap(e, c)
+	s.reap(e, c)
+}
+
+// strip frees what MPTCP keeps of a subflow.
+func (s *Set) strip(e *tcp.Env, sf *subflow) {
+	s.clear(&sf.rx)
+	s.clear(&sf.tx)
+	sf.pend.clear(e)
+	if sf.held.d.Len > 0 {
+		e.Pool.Release(sf.held.d.Frame)
+		sf.held = spanAt{}
 	}
 }
 
-// pull moves what the application has not read yet from a dying flow.
-func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) {
+// rescue moves what the application has not read yet out of a dying flow.
+func (s *Set) rescue(e *tcp.Env, c *conn, sf *subflow) {
 	for {
 		d, _, ok := sf.tcp.Recv(e)
 		if !ok {
@@ -109,11 +213,34 @@ func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) {
 	}
 }
 
-// reap frees a connection that nobody needs any more.
+// reap frees a connection that nobody needs any more: the application let go
+// of it, and no subflow or hope for one is left.
 func (s *Set) reap(e *tcp.Env, c *conn) {
-	if c.released && c.nsub == 0 {
-		c.rq.clear(e)
-		s.conns.Free(c.self)
+	if c.nsub > 0 || !c.released || !c.over && !c.plain && c.closeAt != tcp.Never {
+		return
+	}
+	s.unregister(c)
+	c.sq.clear(e)
+	c.rq.clear(e)
+	c.ofo.clear(e)
+	s.clearAgain(c)
+	s.clearAddrs(c)
+	s.conns.Free(c.self)
+}
+
+// register enters the connection's token.
+func (s *Set) register(c *conn, token uint32) {
+	c.token = token
+	s.tokens.put(token, c.self)
+}
+
+func (s *Set) unregister(c *conn) {
+	if c.token != 0 {
+		s.tokens.remove(c.token)
+		c.token = 0
+		if c.keyed {
+			s.Count.MPCurrEstab--
+		}
 	}
 }
 
@@ -122,6 +249,13 @@ func (s *Set) markFlow(sf *subflow) {
 	if !sf.marked {
 		sf.marked = true
 		s.dirty.push(uint64(s.flowHandle(sf)))
+	}
+}
+
+func (s *Set) markConn(c *conn) {
+	if !c.marked {
+		c.marked = true
+		s.dirtyConns.push(uint64(s.connHandle(c)))
 	}
 }
 
@@ -134,160 +268,4 @@ func (s *Set) tell(c *conn, ev tcp.Event) {
 		s.events.push(uint64(s.connHandle(c)))
 	}
 	c.event |= ev
-}
-
-// settle follows a call that may have changed the flow.
-func (s *Set) settle(e *tcp.Env, sf *subflow) {
-	s.markFlow(sf)
-	s.collect(e, sf)
-}
-
-// collect acts on what tcp tells of a flow.
-func (s *Set) collect(e *tcp.Env, sf *subflow) {
-	if ev := sf.tcp.Events(); ev != 0 {
-		s.plainEvents(e, s.owner(sf), sf, ev)
-	}
-}
-
-// plainEvents passes the events of the one subflow of a connection in fallback on.
-func (s *Set) plainEvents(e *tcp.Env, c *conn, sf *subflow, ev tcp.Event) {
-	if ev&tcp.Connected != 0 {
-		c.connected = true
-	}
-	if ev&tcp.PeerClosed != 0 {
-		c.peerDone = true
-	}
-	if ev&tcp.Readable != 0 && c.released {
-		// The application let go: what it will never read must not be
-		// acknowledged for ever (RFC 9293, 3.6.1; RFC 1122, 4.2.2.13).
-		sf.tcp.Abort(e)
-		s.markFlow(sf)
-		ev |= sf.tcp.Events()
-	}
-	if ev&tcp.Finished != 0 {
-		c.over = true
-		if c.err == tcp.NoError {
-			c.err = sf.tcp.Err()
-		}
-	}
-	s.tell(c, ev&^tcp.Stalled)
-}
-
-// Send queues a span (retained); false: no Room or the sending side is closed.
-func (s *Set) Send(e *tcp.Env, h Conn, d frame.Span) bool {
-	c := s.conn(h)
-	if c == nil || c.shut || c.released {
-		return false
-	}
-	sf := s.only(c)
-	if sf == nil || !sf.tcp.Send(e, d, 0) {
-		return false
-	}
-	s.markFlow(sf)
-	return true
-}
-
-// Room is how many bytes Send takes now.
-func (s *Set) Room(h Conn) int {
-	c := s.conn(h)
-	if c == nil || c.shut || c.released {
-		return 0
-	}
-	if sf := s.only(c); sf != nil {
-		return int(sf.tcp.Room())
-	}
-	return 0
-}
-
-// Recv takes the next span of the stream; the caller now holds its frame.
-func (s *Set) Recv(e *tcp.Env, h Conn) (frame.Span, bool) {
-	c := s.conn(h)
-	if c == nil || c.released {
-		return frame.Span{}, false
-	}
-	if d, ok := c.rq.pop(e); ok {
-		return d, true
-	}
-	sf := s.only(c)
-	if sf == nil {
-		return frame.Span{}, false
-	}
-	d, _, ok := sf.tcp.Recv(e)
-	if ok {
-		s.markFlow(sf) // the window may have opened
-	}
-	return d, ok
-}
-
-// Readable is how many bytes Recv would yield.
-func (s *Set) Readable(h Conn) int {
-	c := s.conn(h)
-	if c == nil || c.released {
-		return 0
-	}
-	n := int(c.rq.bytes)
-	if sf := s.only(c); sf != nil {
-		n += int(sf.tcp.Readable())
-	}
-	return n
-}
-
-// Shut ends our direction; what was sent before is still delivered.
-func (s *Set) Shut(e *tcp.Env, h Conn) {
-	if c := s.conn(h); c != nil && !c.shut {
-		s.shutdown(e, c)
-	}
-}
-
-func (s *Set) shutdown(e *tcp.Env, c *conn) {
-	c.shut = true
-	if sf := s.only(c); sf != nil {
-		sf.tcp.Shut(e)
-		s.settle(e, sf)
-	}
-}
-
-// Abort ends both directions at once (MP_FASTCLOSE or RST).
-func (s *Set) Abort(e *tcp.Env, h Conn) {
-	c := s.conn(h)
-	if c == nil {
-		return
-	}
-	c.shut, c.over = true, true
-	if c.err == tcp.NoError {
-		c.err = tcp.Aborted
-	}
-	for i := c.first; i != 0; {
-		sf := s.flows.At(i)
-		i = sf.next
-		sf.tcp.Abort(e)
-		s.settle(e, sf)
-	}
-}
-
-// Status: eof when the peer's direction has ended and everything was read; err when the connection failed; done
-// when both directions are over (err NoError) or it failed.
-func (s *Set) Status(h Conn) (eof, done bool, err tcp.Reason) {
-	c := s.conn(h)
-	if c == nil || c.released {
-		return true, true, tcp.NoError
-	}
-	return c.peerDone && s.Readable(h) == 0, c.over || c.err != tcp.NoError, c.err
-}
-
-// Release says the application has no more interest: its handle dies, what was sent is still delivered, and the
-// slot is freed when the last subflow is gone. What arrives from now on is discarded; a peer that goes on sending is reset.
-func (s *Set) Release(e *tcp.Env, h Conn) {
-	c := s.conn(h)
-	if c == nil || c.released {
-		return
-	}
-	unread := s.Readable(h) > 0
-	c.released, c.event = true, 0
-	if unread {
-		s.Abort(e, h) // as RFC 1122, 4.2.2.13: the peer learns its data was not read
-	} else if !c.shut {
-		s.shutdown(e, c)
-	}
-	s.reap(e, c)
 }

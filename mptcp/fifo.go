@@ -26,15 +26,23 @@ func (q *fifo) push(e *tcp.Env, d frame.Span, dsn uint64) (uint32, bool) {
 }
 
 // link appends node i.
-func (q *fifo) link(e *tcp.Env, i uint32) {
+func (q *fifo) link(e *tcp.Env, i uint32) { q.insert(e, q.tail, i) }
+
+// insert puts node i behind node at; 0 is the front.
+func (q *fifo) insert(e *tcp.Env, at, i uint32) {
 	n := e.Nodes.At(i)
-	n.Prev, n.Next = q.tail, 0
-	if q.tail == 0 {
+	n.Prev, n.Next = at, q.head
+	if at == 0 {
 		q.head = i
 	} else {
-		e.Nodes.At(q.tail).Next = i
+		p := e.Nodes.At(at)
+		n.Next, p.Next = p.Next, i
 	}
-	q.tail = i
+	if n.Next == 0 {
+		q.tail = i
+	} else {
+		e.Nodes.At(n.Next).Prev = i
+	}
 	q.nodes++
 	q.bytes += uint32(n.Span.Len)
 }

@@ -17,11 +17,12 @@ func (c Conn) Index() uint32 { return uint32(c) }
 
 // Config is what all connections of a shard share.
 type Config struct {
-	Enabled     bool // offer and accept MPTCP at all
-	MaxSubflows int  // per connection
-	MaxConns    int  // of the shard; 0: no bound
-	RcvBuf      uint32
+	Enabled     bool   // offer and accept MPTCP at all
+	MaxSubflows int    // per connection
+	MaxConns    int    // of the shard; 0: no bound
+	RcvBuf      uint32 // of an MPTCP connection, over all its subflows
 	SndBuf      uint32
+	Checksum    bool // ask for DSS checksums; what the peer asks for is always done
 	// OwnsToken: a key is drawn until its token satisfies it (the shard's bit field); nil: any.
 	OwnsToken func(token uint32) bool
 }
@@ -34,27 +35,39 @@ const (
 
 // Set is one shard's population.
 type Set struct {
-	conf  Config
-	conns slab.Slab[conn]
-	flows slab.Slab[subflow]
+	Count Counters
+
+	conf   Config
+	sched  Scheduler
+	conns  slab.Slab[conn]
+	flows  slab.Slab[subflow]
+	maps   slab.Slab[mapping]
+	addrs  slab.Slab[address]
+	tokens tokens
 
 	dirty      queue // of flows
 	dirtyConns queue
 	events     queue // of connections
+
+	views [maxViews]View // what the scheduler is shown
 }
+
+// maxViews bounds the subflows among which a scheduler chooses.
+const maxViews = 32
 
 // NewSet makes an empty population. Zero fields of conf take their defaults.
 func NewSet(conf Config) *Set {
 	if conf.MaxSubflows == 0 {
 		conf.MaxSubflows = defaultSubflows
 	}
+	conf.MaxSubflows = min(conf.MaxSubflows, maxViews)
 	if conf.RcvBuf == 0 {
 		conf.RcvBuf = defaultBuf
 	}
 	if conf.SndBuf == 0 {
 		conf.SndBuf = defaultBuf
 	}
-	s := &Set{conf: conf}
+	s := &Set{conf: conf, sched: MinRTT{}}
 	s.conns.Max = conf.MaxConns
 	return s
 }
@@ -65,61 +78,63 @@ func (s *Set) Accept(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn *tcp.Segment) (
 	if !ok {
 		return 0, false
 	}
+	if s.conf.Enabled && syn.RawLen > 0 {
+		s.offered(e, c, sf, syn)
+	}
+	s.buffers(c, &p)
 	sf.tcp.Accept(e, t, p, syn)
-	s.markFlow(sf)
-	return s.flowHandle(sf), c != nil
+	s.wrap(c, sf)
+	return s.flowHandle(sf), true
 }
 
 // Dial begins an active open of plain TCP. user is the application's cookie.
 func (s *Set) Dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
+	return s.dial(e, t, p, user, false)
+}
+
+// DialMPTCP begins an active open that offers MPTCP. It may become plain TCP.
+func (s *Set) DialMPTCP(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
+	return s.dial(e, t, p, user, s.conf.Enabled)
+}
+
+func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bool) (Conn, Flow, bool) {
 	c, sf, ok := s.open(t)
 	if !ok {
 		return 0, 0, false
 	}
-	c.user = user
+	c.user, c.active = user, true
+	if offer && s.capable(e, c, sf, v1, capableSent) {
+		s.Count.MPCapableSYNTX++
+		c.csum = s.conf.Checksum
+	}
+	s.buffers(c, &p)
 	sf.tcp.Open(e, t, p)
-	s.markFlow(sf)
+	s.wrap(c, sf)
 	return s.connHandle(c), s.flowHandle(sf), true
 }
 
-// Input takes a segment of a flow, as tcp.Conn.Input.
-func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
-	sf := s.flow(f)
-	if sf == nil {
-		return tcp.Unacceptable
+// buffers sets the limits of a connection. A subflow's are as large: one may
+// have to carry everything.
+func (s *Set) buffers(c *conn, p *tcp.Params) {
+	if c.plain {
+		return
 	}
-	v := sf.tcp.Input(e, seg)
-	s.settle(e, sf)
-	return v
+	if p.RcvBuf == 0 {
+		p.RcvBuf = s.conf.RcvBuf
+	}
+	if p.SndBuf == 0 {
+		p.SndBuf = s.conf.SndBuf
+	}
+	c.rcvBuf, c.sndBuf = p.RcvBuf, p.SndBuf
 }
 
-// Output names the flow's next segment, as tcp.Conn.Output.
-func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
-	sf := s.flow(f)
-	if sf == nil {
-		return false
+// wrap follows the opening of a connection's first flow.
+func (s *Set) wrap(c *conn, sf *subflow) {
+	if !c.plain {
+		sf.tcp.Reserve(onData, 0)
+		sf.begin()
 	}
-	ok := sf.tcp.Output(e, seg)
-	sf.drained = !ok
-	s.collect(e, sf)
-	return ok
-}
-
-// Expire runs what is due on a flow, as tcp.Conn.Expire.
-func (s *Set) Expire(e *tcp.Env, f Flow) {
-	if sf := s.flow(f); sf != nil {
-		sf.tcp.Expire(e)
-		s.settle(e, sf)
-	}
-}
-
-// Deadline is when a flow wants Expire; Never if it is gone.
-func (s *Set) Deadline(f Flow) tcp.Time {
-	sf := s.flow(f)
-	if sf == nil {
-		return tcp.Never
-	}
-	return sf.tcp.Deadline()
+	s.markFlow(sf)
 }
 
 // Tcp is the flow's tcp.Conn for neutral questions (ICMP, status); nil if the flow is gone.
@@ -186,16 +201,11 @@ func (s *Set) Over(e *tcp.Env, f Flow) (tw tcp.TimeWait, wait, over bool) {
 	}
 	switch sf.tcp.State() {
 	case tcp.TimeWaitState:
-		return timeWait(e, &sf.tcp), true, true
+		return sf.tcp.TimeWait(e), true, true
 	case tcp.Closed:
 		return tw, false, true
 	}
 	return tw, false, false
-}
-
-func timeWait(e *tcp.Env, c *tcp.Conn) tcp.TimeWait {
-	st := c.Status()
-	return tcp.TimeWait{SndNxt: st.SndNxt, RcvNxt: st.RcvNxt, Until: e.Now + 2*e.Conf.MSL}
 }
 
 // FreeFlow gives the flow's slot back; the handle dies. The connection lives on while it must.
@@ -245,7 +255,7 @@ func (s *Set) Info(c Conn) (Info, bool) {
 	if k == nil {
 		return Info{}, false
 	}
-	return Info{Subflows: int(k.nsub)}, true
+	return Info{MPTCP: k.keyed && !k.plain, Version: uint8(k.profile), Token: k.token, Subflows: int(k.nsub)}, true
 }
 
 // EachFlow calls f for the subflows of a connection.
@@ -260,18 +270,3 @@ func (s *Set) EachFlow(c Conn, f func(Flow)) {
 		f(s.flowHandle(sf))
 	}
 }
-
-// IsJoin reports whether a SYN carries MP_JOIN: it is addressed by its token, whatever its port.
-func IsJoin(syn *tcp.Segment) bool { return false }
-
-// Join adds a subflow to the connection the SYN's token names. False: reset holds the RST to answer with
-// (RFC 8684, 3.2).
-func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segment) (Flow, bool) {
-	tcp.Reset(syn, reset)
-	return 0, false
-}
-
-// ExpireConn and ConnDeadline: the timers of a connection itself (data-level retransmission, life without subflows).
-func (s *Set) ExpireConn(e *tcp.Env, c Conn) {}
-func (s *Set) ConnDeadline(c Conn) tcp.Time  { return tcp.Never }
-

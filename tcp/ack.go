@@ -40,9 +40,7 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 	if seg.Ack == a.una && seg.Len == 0 && !moved && seg.Flags&FIN == 0 {
 		a.duplicate = true
 		e.Count.DupAcks++
-		if !c.has(useSACK) && !seg.NoDup && c.phase != rtoRecovery {
-			// After a timeout everything is sent again, and what arrives
-			// twice causes duplicate ACKs that mean nothing.
+		if !c.has(useSACK) && !seg.NoDup {
 			c.dupAcks = min(c.dupAcks+1, 1<<15)
 			a.delivered += c.cc.MSS
 		}
@@ -51,7 +49,7 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 	if c.sndUna != a.una {
 		c.progress(e)
 	}
-	c.afterAck(e, seg, &a, rtt)
+	c.afterAck(e, &a, rtt)
 	if c.has(finQueued) && c.sndUna == c.sndEnd {
 		c.finAcked(e)
 	}
@@ -105,25 +103,11 @@ func (c *Conn) progress(e *Env) {
 	if c.srtt > 0 {
 		c.rto = c.timeout(e.Conf)
 	}
-	// Marks that lie behind must not come back as lying ahead when the
-	// sequence space wraps.
-	c.limitedEnd = later(c.limitedEnd, c.sndUna)
-	c.lostEnd = later(c.lostEnd, c.sndUna)
-	if c.phase == open {
-		c.recover = later(c.recover, c.sndUna)
-	}
 	c.events |= Writable
 }
 
-func later(a, b Seq) Seq {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
-
 // afterAck is what loss recovery and congestion control make of it.
-func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
+func (c *Conn) afterAck(e *Env, a *acked, rtt Time) {
 	advanced := c.sndUna != a.una
 	c.resolveTail(e, a)
 	if advanced {
@@ -132,13 +116,8 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	if c.phase != open && advanced && !c.sndUna.Before(c.recover) {
 		c.endRecovery()
 	}
-	if a.dsack {
-		c.undoDuplicate(e, seg.Opts.SACK[0])
-	}
 	newly := c.detect(e, a)
-	if c.phase == open && c.lostEnd.After(c.sndUna) {
-		// Also when what was lost after the last recovery began has been
-		// sent again in it: that loss is still to be answered.
+	if c.phase == open && c.gone.head != 0 {
 		c.beginRecovery(e, a.prior, true)
 	}
 	round := advanced && !c.sndUna.Before(c.roundEnd)

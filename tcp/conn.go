@@ -34,6 +34,7 @@ type Conn struct {
 
 	srtt, rttvar, rto Time
 	minRTT, minRTTAt  Time
+	longest           Time // Persevere
 	rackSent, rackRTT Time // RFC 8985, 5.2: of the newest delivered node
 
 	iss, sndUna, sndNxt, sndEnd Seq
@@ -46,8 +47,6 @@ type Conn struct {
 	dsackRound                  Seq
 	tlpEnd                      Seq
 	undoTS                      uint32 // timestamp of the first retransmission
-	undoFrom                    Seq    // SND.UNA when recovery began
-	lostEnd                     Seq    // the highest found lost
 	rstSeq                      Seq
 
 	sndWnd, maxWnd uint32
@@ -82,8 +81,6 @@ type Conn struct {
 	events  Event
 	owe     owed
 	dupAcks uint16
-	// undoLeft is how many retransmissions no DSACK has reported yet.
-	undoLeft uint16
 
 	peerMSS, pathMSS, ourMSS uint16
 	rcvMSS                   uint16 // largest payload seen: what "full-sized" means for delayed ACKs
@@ -99,6 +96,7 @@ type Conn struct {
 	sndScale, rcvScale   uint8
 	reoMult, reoPersist  uint8
 	reserveData, reserve uint8
+	retries              uint8 // Persevere
 	nBlocks              uint8
 }
 
@@ -122,8 +120,6 @@ const (
 	tlpOut     // tlpEnd is valid
 	tlpAgain   // the probe was a retransmission
 	undoKnown  // undoTS is valid
-	undoPast   // an ACK has told whether the recovery was spurious
-	undoDSACK  // undoFrom and undoLeft are valid
 	softError  // an ICMP error came while connecting
 	windowShut // Output found the peer's window closed
 	synAgain   // our SYN was retransmitted

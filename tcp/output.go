@@ -106,7 +106,10 @@ func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	if c.phase == fastRecovery {
 		e.Count.FastRetrans++
 	}
-	c.retransmitted(e, r)
+	if c.phase != open && !c.has(undoKnown) {
+		c.flags |= undoKnown
+		c.undoTS = c.tsVal(e)
+	}
 	if r.seq == c.sndUna {
 		c.rtoBase = e.Now
 	}

@@ -80,22 +80,16 @@ func (c *Conn) detectLosses(e *Env) (newly bool) {
 // loseLate marks what a timeout finds lost: the head, and what was sent more
 // than a round trip ago (RFC 8985, 6.3).
 func (c *Conn) loseLate(e *Env) {
+	if id := c.sndq.head; id != 0 && e.Nodes.At(id).flags&inFlight != 0 {
+		c.lose(e.Nodes, id)
+	}
 	window := c.rackRTT + c.reoWindow()
 	for id := c.flight.head; id != 0; id = c.flight.head {
 		if c.has(useSACK) && e.Nodes.At(id).sent+window > e.Now {
-			break
+			return
 		}
 		c.lose(e.Nodes, id)
 	}
-	// The head goes first, even if it was sent again and last: nothing else
-	// moves SND.UNA.
-	id := c.sndq.head
-	c.leave(e.Nodes, id)
-	n := e.Nodes.At(id)
-	n.flags |= lost
-	c.gone.insert(e.Nodes, 0, id)
-	c.goneBytes += n.len()
-	c.lostEnd = later(c.lostEnd, n.end())
 }
 
 // tailTime is when a tail loss probe is due, Never if none is (RFC 8985, 7.2).

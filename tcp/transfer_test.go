@@ -50,7 +50,7 @@ func TestGoodputUnderLoss(t *testing.T) {
 			}
 			took := p.now - start
 			c := &p.h[1].count
-			percent := int(Time(size) * Second / took * 100 / (12500000 * 1448 / 1538))
+			percent := int(Time(size) * Second / took * 100 / (12500000*1448/1538))
 			t.Logf("%-18s SACK %-5v seed %d: %3d%% of the link; %d segments, %d again (fast %d), %d RTO, %d TLP, %d spurious, %d DSACK",
 				x.name, sack, seed, percent, c.OutSegs, c.RetransSegs, c.FastRetrans, c.Timeouts, c.TLPProbes, c.SpuriousRTOs, c.DSACKRecv)
 			if p.h[0].got != size {

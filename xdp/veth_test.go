@@ -272,6 +272,51 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
+func TestWaitAndWake(t *testing.T) {
+	lab.Root(t)
+	w := newWire(t, lab.End{})
+	s := open(t, w.host, config(Generic))
+	defer s.end()
+	begin := time.Now()
+	s.Wait(int64(3 * time.Millisecond))
+	if d := time.Since(begin); d < 3*time.Millisecond {
+		t.Errorf("slept %v", d)
+	}
+	for range 200 { // from another goroutine, at any moment
+		woken := make(chan struct{})
+		go func() {
+			s.Wake()
+			s.Wake()
+			close(woken)
+		}()
+		begin := time.Now()
+		s.Wait(int64(5 * time.Second))
+		if time.Since(begin) > 4*time.Second {
+			t.Fatal("a wake was lost")
+		}
+		<-woken
+		s.Wait(0) // answers one that came after
+	}
+	begin = time.Now()
+	s.Wait(int64(2 * time.Millisecond))
+	if time.Since(begin) < 2*time.Millisecond {
+		t.Error("a wake was answered twice")
+	}
+	s.Wake()
+	s.Wait(-1)
+	go func() { s.Wake() }()
+	s.Wait(-1)
+	// Packets end a sleep.
+	done := make(chan error, 1)
+	go func() { done <- ping(w.peer, hostAddr, 8) }()
+	if !s.each(4*time.Second, s.pong) {
+		t.Error("packets did not end the sleep")
+	}
+	if err := s.pongs(func() error { return <-done }); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLinkDown(t *testing.T) {
 	lab.Root(t)
 	w := newWire(t, lab.End{})

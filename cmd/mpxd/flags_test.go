@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -191,3 +192,5 @@ func TestExitStatus(t *testing.T) {
 		}
 	}
 }
+
+var silent = slog.New(slog.DiscardHandler)

@@ -1,0 +1,155 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// capable prepares a connection whose SYN offered MP_CAPABLE, or is to offer
+// it: the key is drawn until its token is ours. False: none was found, and it
+// stays plain TCP.
+func (s *Set) capable(e *tcp.Env, c *conn, sf *subflow, p profile, st stage) bool {
+	key, token, idsn, ok := s.draw(e, p)
+	if !ok {
+		s.Count.MPFallbackTokenInit++
+		return false
+	}
+	c.profile, c.localKey, c.plain = p, key, false
+	s.register(c, token)
+	c.sndUna, c.sndNxt, c.sndEnd, c.wndEnd = idsn+1, idsn+1, idsn+1, idsn+1
+	c.rto = e.Conf.InitialRTO
+	sf.stage = st
+	return true
+}
+
+// offered decides about the MP_CAPABLE of a SYN.
+func (s *Set) offered(e *tcp.Env, c *conn, sf *subflow, syn *tcp.Segment) {
+	var o options
+	o.parse(syn.Raw[:syn.RawLen])
+	if !o.is(subCapable) {
+		return
+	}
+	p, ok := chosen(&o.cap)
+	if !ok {
+		s.Count.MPCapableIgnored++
+		return
+	}
+	s.Count.MPCapableSYNRX++
+	if s.capable(e, c, sf, p, capableRcvd) {
+		c.csum = s.conf.Checksum || o.cap.flags&capChecksum != 0 // either side may ask (RFC 8684, 3.1)
+	}
+}
+
+// begin notes a subflow's initial sequence numbers once tcp knows them.
+func (sf *subflow) begin() {
+	st := sf.tcp.Status()
+	sf.iss, sf.irs, sf.una, sf.staleUna = st.ISS, st.IRS, st.SndUna, st.SndUna
+	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
+}
+
+// keyKnown completes the connection's half of the handshake.
+func (s *Set) keyKnown(c *conn, sf *subflow, key uint64) {
+	_, idsn := c.profile.digest(key)
+	c.remoteKey, c.keyed = key, true
+	c.rcvNxt = idsn + 1
+	c.rcvEdge = c.rcvNxt
+	sf.ackSent = c.rcvNxt
+	sf.stage = established
+	sf.tcp.Credit(0) // from now on the connection's window rules
+	s.Count.MPCurrEstab++
+}
+
+// beforeKey looks at a segment before tcp does, while the peer's key is not
+// known.
+func (s *Set) beforeKey(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	if seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN && seg.Seq == sf.irs && !o.is(subCapable) {
+		// The peer tries again without: middleboxes may drop SYNs with
+		// options they do not know (RFC 8684, 3.9.3).
+		s.Count.MPCapablePlainSYN++
+		s.unwrap(e, c, sf)
+		return
+	}
+	if !o.is(subCapable) && o.is(subDSS) && o.dss.flags&dssMap != 0 && o.dss.flags&dssDSN64 == 0 {
+		// 32 bits of a DSN cannot be placed without the IDSN, which follows
+		// from the key. The peer will send the data again.
+		s.Count.DSSUnknownKey++
+		seg.NoRoom = true
+	}
+}
+
+// onCapableACK takes a segment while we wait for the third ACK, which brings
+// the peer's key, or for the first data, which repeats it.
+func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	if seg.Flags&tcp.SYN != 0 {
+		return
+	}
+	if o.is(subCapable) && o.cap.size >= 20 {
+		if o.cap.receiver != c.localKey || o.cap.flags&capExtension != 0 || o.cap.flags&capSHA256 == 0 {
+			s.fallback(e, c, sf) // RFC 8684, 3.1: not what we agreed on
+			return
+		}
+		s.Count.MPCapableACKRX++
+		s.keyKnown(c, sf, o.cap.sender)
+		s.firstData(c, sf, o)
+		c.wndEnd = c.sndUna + uint64(seg.Wnd)<<sf.sndScale
+		s.onSegment(e, c, sf, seg, o)
+		return
+	}
+	early := seg.Len > 0 && seg.Seq != sf.irs+1
+	switch {
+	case sf.tcp.Readable() > 0, o.has == 0 && !early:
+		// The first data or the third ACK came without MP_CAPABLE
+		// (RFC 8684, 3.1).
+		s.Count.MPCapableFallbackACK++
+		s.fallback(e, c, sf)
+	case o.is(subDSS) && o.dss.flags&dssMap != 0 && o.dss.flags&dssDSN64 != 0 && early:
+		// Data overtook what brings the key: keep its mapping. Whether the
+		// sum is due is known, whether it is right will be seen.
+		d := &o.dss
+		if d.sum == c.csum && d.length > 0 {
+			n := uint32(d.length) - uint32(d.flags&dssFin/dssFin)
+			s.declare(sf, mapping{dsn: d.dsn, ssn: d.ssn, len: n, wire: d.length, csum: d.csum, sum: d.sum})
+		}
+	}
+}
+
+// firstData enters the mapping of an MP_CAPABLE with data: it begins with the
+// first byte of both sequence spaces (RFC 8684, 3.1).
+func (s *Set) firstData(c *conn, sf *subflow, o *options) {
+	if o.cap.length == 0 {
+		return
+	}
+	_, idsn := c.profile.digest(c.remoteKey)
+	sum := o.cap.size == 24
+	if sum != c.csum {
+		s.Count.DSSChecksumForm++
+		return
+	}
+	s.declare(sf, mapping{dsn: idsn + 1, ssn: 1, len: uint32(o.cap.length), wire: o.cap.length, csum: o.cap.csum, sum: sum})
+}
+
+// plainSYN is how many SYNs carry MP_CAPABLE before one goes without
+// (RFC 8684, 3.9.3).
+const plainSYN = 3
+
+// onCapableSYNACK takes the answer to our SYN.
+func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	if seg.Flags&tcp.ACK == 0 { // simultaneous open: nobody answers an offer
+		s.unwrap(e, c, sf)
+		return
+	}
+	if sf.tcp.State() < tcp.Established {
+		return
+	}
+	sf.begin()
+	k := &o.cap
+	if sf.syns > plainSYN || !o.is(subCapable) || k.size != 12 || k.version != uint8(c.profile) ||
+		k.flags&capExtension != 0 || k.flags&capSHA256 == 0 {
+		s.Count.MPCapableFallbackSYNACK++
+		s.unwrap(e, c, sf)
+		return
+	}
+	s.Count.MPCapableSYNACKRX++
+	c.csum = c.csum || k.flags&capChecksum != 0
+	s.keyKnown(c, sf, k.sender)
+	c.wndEnd = c.sndUna + uint64(seg.Wnd) // not scaled in a SYN
+}

@@ -1,0 +1,148 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// linger is how long a connection lives without subflows, and how long one
+// that the application released may be without progress. The first is time for
+// break-before-make (RFC 8684, 3.3.3).
+const linger = 60 * tcp.Second
+
+// finish ends a connection whose DATA_FINs were both acknowledged: the
+// subflows are no longer needed (RFC 8684, 3.3.3).
+func (s *Set) finish(e *tcp.Env, c *conn) {
+	if c.over || !c.finAcked || !c.peerDone {
+		return
+	}
+	c.over = true
+	c.closeAt, c.retransAt, c.probeAt = tcp.Never, tcp.Never, tcp.Never
+	s.tell(c, tcp.Finished)
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		sf.closing = true
+		sf.tcp.Shut(e)
+		s.markFlow(sf)
+	}
+}
+
+// peerClosed takes the FIN of a subflow: it ends the subflow, not the
+// connection (RFC 8684, 3.3.3).
+func (s *Set) peerClosed(e *tcp.Env, c *conn, sf *subflow) {
+	if sf.stage < established {
+		s.kill(e, c, sf, ProtocolError)
+		return
+	}
+	if !sf.closing {
+		sf.closing = true
+		s.reinject(c, sf)
+	}
+	sf.tcp.Shut(e)
+	s.markFlow(sf)
+}
+
+// lost takes leave of a subflow that has ended, however it did.
+func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
+	if sf.gone {
+		return
+	}
+	sf.gone, sf.closing = true, true
+	if c.plain {
+		return
+	}
+	s.reinject(c, sf)
+	if c.over {
+		return
+	}
+	if !c.keyed {
+		s.fail(c, sf.tcp.Err())
+		return
+	}
+	for i := c.first; i != 0; i = s.flows.At(i).next {
+		if !s.flows.At(i).gone {
+			return
+		}
+	}
+	c.closeAt = e.Now + linger
+}
+
+// fail ends a connection for a reason.
+func (s *Set) fail(c *conn, why tcp.Reason) {
+	if c.over {
+		return
+	}
+	c.over, c.shut, c.err = true, true, why
+	c.closeAt, c.retransAt, c.probeAt = tcp.Never, tcp.Never, tcp.Never
+	s.tell(c, tcp.Finished)
+}
+
+// abort ends a connection at once; every subflow is reset.
+func (s *Set) abort(e *tcp.Env, c *conn, why tcp.Reason) {
+	c.fastclose = why == tcp.Aborted && c.keyed && !c.plain
+	s.fail(c, why)
+	c.closeAt = tcp.Never // also when it was over: nobody is waited for
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		sf.closing = true
+		sf.tcp.Abort(e)
+		s.markFlow(sf)
+	}
+	c.cur = 0
+	s.clearAgain(c)
+	c.sq.clear(e)
+	c.ofo.clear(e)
+	c.ofoHint = 0
+}
+
+// kill resets a subflow; what it has not delivered goes to the others.
+func (s *Set) kill(e *tcp.Env, c *conn, sf *subflow, why Reset) {
+	if sf.gone {
+		return
+	}
+	sf.reason, sf.owesReset = why, true
+	sf.tcp.Abort(e)
+	s.markFlow(sf)
+	s.lost(e, c, sf)
+}
+
+// onFastclose takes the peer's abort, which proves itself by our key
+// (RFC 8684, 3.5).
+func (s *Set) onFastclose(e *tcp.Env, c *conn, o *options) bool {
+	if o.close != c.localKey {
+		s.Count.MPFastcloseKey++
+		return false
+	}
+	s.Count.MPFastcloseRx++
+	s.abort(e, c, tcp.ResetByPeer)
+	return true
+}
+
+// onReset takes the options of a RST that tcp obeyed.
+func (s *Set) onReset(e *tcp.Env, c *conn, sf *subflow, o *options) {
+	if o.is(subReset) {
+		s.Count.MPRstRx++
+	}
+	if o.is(subFail) {
+		s.Count.MPFailRx++
+	}
+	if o.is(subFastclose) && c.keyed {
+		s.onFastclose(e, c, o)
+	}
+}
+
+// onFail: the peer saw a bad checksum on its only subflow. We do not go on
+// with an infinite mapping but reset the subflow; a new one may take over what
+// was not DATA_ACKed.
+func (s *Set) onFail(e *tcp.Env, c *conn, sf *subflow) {
+	s.Count.MPFailRx++
+	s.kill(e, c, sf, Middlebox)
+}
+
+// corrupt ends a subflow whose data did not match its checksum: something on
+// the path changes it (RFC 8684, 3.7).
+func (s *Set) corrupt(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
+	sf.failDSN, sf.owesFail = dsn, true
+	s.kill(e, c, sf, Middlebox)
+}

@@ -1,0 +1,67 @@
+package mptcp
+
+// Counters counts what happened to the connections of one shard, in the words
+// of Linux's MPTcpExt where the meaning is the same. Everything that is
+// dropped has a counter of its own.
+type Counters struct {
+	// Handshake.
+	MPCapableSYNRX, MPCapableSYNTX, MPCapableSYNACKRX, MPCapableACKRX uint64
+	MPCapableFallbackACK                                              uint64 // the third ACK or its data had no MP_CAPABLE
+	MPCapableFallbackSYNACK                                           uint64 // the SYN-ACK had none
+	MPCapableIgnored                                                  uint64 // a SYN's MP_CAPABLE was of a form we do not speak
+	MPCapablePlainSYN                                                 uint64 // a SYN came again without it
+	MPFallbackTokenInit                                               uint64 // no key was found
+
+	// Joins.
+	MPJoinSynRx, MPJoinSynTx, MPJoinSynAckRx, MPJoinAckRx uint64
+	MPJoinNoTokenFound                                    uint64
+	MPJoinSynAckHMacFailure, MPJoinAckHMacFailure         uint64
+	MPJoinRejected                                        uint64 // a limit, or the connection takes no more
+	MPJoinNoOption                                        uint64 // the third ACK or SYN-ACK had no MP_JOIN
+	MPJoinAckAgain                                        uint64 // a third ACK came again
+
+	// Data.
+	DSSNotMatching     uint64 // a mapping contradicted an earlier one
+	DSSNoMatchTCP      uint64 // a mapping covers nothing the subflow can still yield
+	DSSOverflow        uint64 // too many mappings wait
+	DSSUnknownKey      uint64 // a mapping could not be placed before the peer's key was known
+	DSSChecksumForm    uint64 // a checksum was there or missing against the agreement
+	NoDSSInWindow      uint64 // data remained without mapping
+	DataCsumErr        uint64
+	DuplicateData      uint64
+	OutOfWindow        uint64 // data beyond the window we promised
+	OFOQueue           uint64
+	OFODrops           uint64 // the queue of data out of order was full
+	RcvPressure        uint64 // payload refused: small spans use up the buffer
+	DataAckBeyond      uint64 // a DATA_ACK of what was never sent
+	InfiniteMapRx      uint64
+	MalformedOptions   uint64
+	UnacceptableIgnore uint64 // options of unacceptable segments
+
+	// Sending.
+	MPTCPRetrans    uint64 // ranges sent again on another subflow
+	DataRTO         uint64 // data-level timeouts
+	WinProbe        uint64 // data-level zero window probes
+	SubflowStale    uint64
+	SubflowRecover  uint64
+	DataFinRetrans  uint64
+	SchedulerBursts uint64
+	BurstBytes      uint64
+
+	// Fallback.
+	DssFallback, FallbackFailed uint64
+
+	// Addresses and priority.
+	AddAddr, EchoAddTx, AddAddrDrop, AddAddrHMac uint64
+	RmAddr, RmAddrDrop, RmAddrKept, RmSubflow    uint64
+	MPPrioRx                                     uint64
+
+	// Ends.
+	MPFailRx, MPFailTx           uint64
+	MPFastcloseRx, MPFastcloseTx uint64
+	MPFastcloseKey               uint64 // with a wrong key
+	MPRstRx, MPRstTx             uint64
+	CloseTimeout                 uint64 // a connection without subflows, or released, waited too long
+
+	MPCurrEstab uint64
+}

@@ -1,0 +1,231 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// maxHalfOpen bounds the joins of one connection whose peers have not proved
+// themselves: whoever saw a token can begin any number of them, but each is
+// over within a few round trips.
+const maxHalfOpen = 4
+
+// IsJoin reports whether a SYN carries MP_JOIN: it is addressed by its token, whatever its port.
+func IsJoin(syn *tcp.Segment) bool {
+	if syn.RawLen == 0 || syn.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN {
+		return false
+	}
+	var o options
+	o.parse(syn.Raw[:syn.RawLen])
+	return o.is(subJoin) && o.join.size == 12
+}
+
+// Join adds a subflow to the connection the SYN's token names. False: reset holds the RST to answer with
+// (RFC 8684, 3.2).
+func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segment) (Flow, bool) {
+	s.Count.MPJoinSynRx++
+	var o options
+	o.parse(syn.Raw[:syn.RawLen])
+	c, why := s.admit(&o)
+	var sf *subflow
+	if why == Unspecified {
+		var ok bool
+		if sf, ok = s.attach(c, t); !ok {
+			why = LackOfResources
+		}
+	}
+	if why != Unspecified {
+		if tcp.Reset(syn, reset) {
+			s.Count.MPRstTx++
+			resetOption{reason: why, transient: why == LackOfResources}.put(reset)
+		}
+		return 0, false
+	}
+	sf.stage = joinRcvd
+	sf.remoteNonce, sf.remoteID, sf.backup = o.join.nonce, o.join.id, o.join.backup
+	sf.localNonce = uint32(e.Rand.Uint64())
+	sf.localID = s.localID(c, t)
+	p.RcvBuf, p.SndBuf = c.rcvBuf, c.sndBuf
+	sf.tcp.Accept(e, t, p, syn)
+	sf.tcp.Reserve(onData, 0)
+	sf.begin()
+	s.markFlow(sf)
+	return s.flowHandle(sf), true
+}
+
+// admit finds the connection a join is for. Why is Unspecified if it may
+// proceed.
+func (s *Set) admit(o *options) (c *conn, why Reset) {
+	ci := uint32(0)
+	if o.is(subJoin) && o.join.size == 12 {
+		ci = s.tokens.get(o.join.token)
+	}
+	if ci == 0 {
+		s.Count.MPJoinNoTokenFound++
+		return nil, ProtocolError
+	}
+	c = s.conns.At(ci)
+	if !c.keyed || c.plain || c.over || c.released {
+		s.Count.MPJoinRejected++
+		return nil, Prohibited
+	}
+	live, half := 0, 0
+	for i := c.first; i != 0; i = s.flows.At(i).next {
+		switch sf := s.flows.At(i); {
+		case sf.gone:
+		case sf.stage == joinRcvd:
+			half++
+		default:
+			live++
+		}
+	}
+	if live >= s.conf.MaxSubflows || half >= maxHalfOpen {
+		s.Count.MPJoinRejected++
+		return nil, LackOfResources
+	}
+	return c, Unspecified
+}
+
+// localID is the id of our address: 0 is that of the initial subflow.
+func (s *Set) localID(c *conn, t *tcp.Tuple) uint8 {
+	if t.Local == c.local {
+		return 0
+	}
+	last := uint8(0)
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if sf.localID != 0 && sf.tuple.Local == t.Local {
+			return sf.localID
+		}
+		last = max(last, sf.localID)
+	}
+	return last + 1
+}
+
+// onJoinACK takes the third ACK of a join, which proves that the peer has the
+// connection's keys.
+func (s *Set) onJoinACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	if seg.Flags&tcp.SYN != 0 {
+		return // the SYN again
+	}
+	switch {
+	case !o.is(subJoin) || o.join.size != 24:
+		s.Count.MPJoinNoOption++
+		s.kill(e, c, sf, Middlebox)
+	case !s.proved(c, sf, &o.join):
+		s.Count.MPJoinAckHMacFailure++
+		s.kill(e, c, sf, ProtocolError)
+	case c.plain || c.over:
+		s.Count.MPJoinRejected++
+		s.kill(e, c, sf, Prohibited)
+	default:
+		s.Count.MPJoinAckRx++
+		s.joined(c, sf)
+		sf.tcp.AckNow() // the fourth ACK: the peer waits for it
+		s.onSegment(e, c, sf, seg, o)
+	}
+}
+
+// proved verifies the MAC of the third ACK: the leftmost 160 bits.
+func (s *Set) proved(c *conn, sf *subflow, j *joinOption) bool {
+	want := c.profile.joinMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce)
+	return equal(want[:20], j.mac[:])
+}
+
+// equal compares in a time that does not depend on the bytes.
+func equal(a, b []byte) bool {
+	var diff byte
+	for i := range a {
+		diff |= a[i] ^ b[i]
+	}
+	return diff == 0
+}
+
+// joined makes a subflow one that carries data.
+func (s *Set) joined(c *conn, sf *subflow) {
+	sf.stage = established
+	sf.joinAt = tcp.Never
+	sf.ackSent = c.rcvNxt
+	sf.tcp.Credit(0)
+	c.joined = true
+	c.closeAt = tcp.Never
+}
+
+// OpenSubflow begins a join of our own: one more subflow of a connection that
+// both sides have confirmed (RFC 8684, 3.1: not before a DSS has come).
+func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uint8, backup bool) (Flow, bool) {
+	c := s.conn(h)
+	if c == nil || !c.keyed || c.plain || c.over || int(c.nsub) >= s.conf.MaxSubflows || !s.confirmed(c) {
+		return 0, false
+	}
+	sf, ok := s.attach(c, t)
+	if !ok {
+		return 0, false
+	}
+	s.Count.MPJoinSynTx++
+	sf.stage = joinSent
+	sf.localID, sf.ownBackup = id, backup
+	sf.localNonce = uint32(e.Rand.Uint64())
+	p.RcvBuf, p.SndBuf = c.rcvBuf, c.sndBuf
+	sf.tcp.Open(e, t, p)
+	sf.tcp.Reserve(onData, 0)
+	s.markFlow(sf)
+	return s.flowHandle(sf), true
+}
+
+func (s *Set) confirmed(c *conn) bool {
+	for i := c.first; i != 0; i = s.flows.At(i).next {
+		if s.flows.At(i).confirmed {
+			return true
+		}
+	}
+	return c.joined
+}
+
+// onJoinSYNACK takes the answer to the SYN of our join.
+func (s *Set) onJoinSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	if sf.tcp.State() < tcp.Established {
+		return
+	}
+	sf.begin()
+	if !o.is(subJoin) || o.join.size != 16 {
+		s.Count.MPJoinNoOption++
+		s.kill(e, c, sf, Middlebox)
+		return
+	}
+	sf.remoteNonce, sf.remoteID, sf.backup = o.join.nonce, o.join.id, o.join.backup
+	want := c.profile.joinMAC(c.remoteKey, c.localKey, sf.remoteNonce, sf.localNonce)
+	if !equal(want[:8], o.join.mac[:8]) {
+		s.Count.MPJoinSynAckHMacFailure++
+		s.kill(e, c, sf, ProtocolError)
+		return
+	}
+	s.Count.MPJoinSynAckRx++
+	sf.stage = preEstablished
+	sf.joinAt = e.Now + e.Conf.InitialRTO
+	sf.tcp.AckNow()
+}
+
+// joinRetries bounds the third ACKs of a join.
+const joinRetries = 6
+
+// againThird sends the third ACK of our join once more.
+func (s *Set) againThird(e *tcp.Env, c *conn, sf *subflow) {
+	sf.joinAt = tcp.Never
+	if sf.joinTries++; sf.joinTries > joinRetries {
+		s.kill(e, c, sf, Unspecified)
+		return
+	}
+	sf.joinAt = e.Now + e.Conf.InitialRTO<<sf.joinTries
+	sf.tcp.AckNow()
+}
+
+// onFourthACK: any ACK says that the third one came.
+func (s *Set) onFourthACK(e *tcp.Env, c *conn, sf *subflow, o *options) bool {
+	if c.plain || c.over {
+		s.kill(e, c, sf, Prohibited)
+		return false
+	}
+	s.joined(c, sf)
+	return true
+}

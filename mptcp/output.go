@@ -1,0 +1,203 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// Option bytes kept free: the longest DSS, padded, and one with a DATA_ACK
+// only.
+const (
+	onData = 28
+	onAck  = 12
+)
+
+// Output names the flow's next segment, as tcp.Conn.Output, and adds the
+// MPTCP options.
+func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
+	sf := s.flow(f)
+	if sf == nil {
+		return false
+	}
+	c := s.owner(sf)
+	if sf.stage == plain {
+		ok := sf.tcp.Output(e, seg)
+		sf.drained = !ok
+		s.collect(e, c, sf)
+		return ok
+	}
+	s.prepare(c, sf)
+	ok := sf.tcp.Output(e, seg)
+	if !ok && sf.usable() && (c.cur != 0 || c.again != 0) {
+		// What it was given is gone; is there more for it?
+		s.push(e, c)
+		ok = sf.tcp.Output(e, seg)
+	}
+	if ok {
+		s.decorate(c, sf, seg)
+	}
+	sf.drained = !ok
+	s.collect(e, c, sf)
+	return ok
+}
+
+// prepare tells tcp the window and how much room for options an ACK needs.
+func (s *Set) prepare(c *conn, sf *subflow) {
+	if sf.stage != established {
+		return
+	}
+	need := 0
+	switch {
+	case c.finDue():
+		need = onData
+	case sf.owesEcho:
+		need = c.echo.size()
+	case c.active && !sf.confirmed && !c.joined:
+		need = 20
+	case c.rcvNxt != sf.ackSent || !sf.confirmed:
+		need = onAck
+	}
+	sf.tcp.Reserve(onData, need)
+	// Rounded up to what the field can say: what was promised is not taken
+	// back.
+	unit := uint32(1) << sf.rcvScale
+	sf.tcp.SetWindow((c.window()+unit-1)&^(unit-1), c.rcvBuf)
+}
+
+// decorate adds the MPTCP options to a segment that leaves.
+func (s *Set) decorate(c *conn, sf *subflow, seg *tcp.Segment) {
+	switch {
+	case seg.Flags&tcp.RST != 0:
+		s.onRST(c, sf, seg)
+	case seg.Flags&tcp.SYN != 0:
+		s.onSYN(c, sf, seg)
+	case sf.stage == preEstablished:
+		mac := c.profile.joinMAC(c.localKey, c.remoteKey, sf.localNonce, sf.remoteNonce)
+		j := joinOption{size: 24}
+		copy(j.mac[:], mac[:])
+		if room(seg) >= 24 {
+			j.put(seg)
+		}
+	case sf.stage != established:
+	case seg.Len > 0:
+		s.onPayload(c, sf, seg)
+	default:
+		s.onPureACK(c, sf, seg)
+	}
+}
+
+// onSYN adds the option of the handshake.
+func (s *Set) onSYN(c *conn, sf *subflow, seg *tcp.Segment) {
+	if sf.syns < 255 {
+		sf.syns++
+	}
+	k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 4}
+	if c.csum {
+		k.flags |= capChecksum
+	}
+	switch sf.stage {
+	case capableSent:
+		if sf.syns > plainSYN {
+			return
+		}
+		k.put(seg)
+	case capableRcvd, established:
+		if sf.localNonce == 0 && seg.Flags&tcp.ACK != 0 {
+			k.size, k.sender = 12, c.localKey
+			k.put(seg)
+		}
+	case joinSent:
+		token, _ := c.profile.digest(c.remoteKey)
+		j := joinOption{size: 12, backup: sf.ownBackup, id: sf.localID, token: token, nonce: sf.localNonce}
+		j.put(seg)
+	case joinRcvd:
+		mac := c.profile.joinMAC(c.localKey, c.remoteKey, sf.localNonce, sf.remoteNonce)
+		j := joinOption{size: 16, backup: sf.ownBackup, id: sf.localID, nonce: sf.localNonce}
+		copy(j.mac[:8], mac[:])
+		j.put(seg)
+	}
+}
+
+// onRST says why.
+func (s *Set) onRST(c *conn, sf *subflow, seg *tcp.Segment) {
+	if c.fastclose {
+		s.Count.MPFastcloseTx++
+		putFastclose(seg, c.remoteKey)
+	}
+	if sf.owesFail {
+		s.Count.MPFailTx++
+		putFail(seg, sf.failDSN)
+	}
+	if sf.owesReset && room(seg) >= 4 {
+		s.Count.MPRstTx++
+		resetOption{reason: sf.reason}.put(seg)
+	}
+}
+
+// onPayload adds the mapping of the segment's burst, unchanged on each of its
+// segments, so that the peer's GRO can merge them.
+func (s *Set) onPayload(c *conn, sf *subflow, seg *tcp.Segment) {
+	m := s.maps.Get(seg.Mark)
+	if m == nil {
+		return
+	}
+	if c.active && !sf.confirmed && !c.joined && m.ssn == 1 && seg.Seq == sf.iss+1 {
+		// The first data repeats the keys and is mapped by its length
+		// (RFC 8684, 3.1).
+		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 22, sender: c.localKey,
+			receiver: c.remoteKey, length: m.wire, csum: m.csum}
+		if c.csum {
+			k.flags |= capChecksum
+			k.size = 24
+		}
+		k.put(seg)
+		return
+	}
+	d := dssOption{flags: dssMap | dssDSN64, dsn: m.dsn, ssn: m.ssn, length: m.wire, csum: m.csum, sum: m.sum}
+	s.putDSS(c, sf, seg, &d)
+}
+
+// onPureACK adds to a segment without payload what is due: an echo in an ACK
+// of its own, the DATA_FIN, the keys, or the DATA_ACK.
+func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
+	switch {
+	case c.finDue() && room(seg) >= onData:
+		d := dssOption{flags: dssMap | dssDSN64 | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
+		d.csum = ^pseudo(&mapping{dsn: d.dsn, wire: 1})
+		s.putDSS(c, sf, seg, &d)
+	case sf.owesEcho && room(seg) >= c.echo.size():
+		s.Count.EchoAddTx++
+		sf.owesEcho = false
+		c.echo.put(seg)
+		if c.rcvNxt != sf.ackSent {
+			sf.tcp.AckNow()
+		}
+	case c.active && !sf.confirmed && !c.joined && sf.tx.n == 0 && room(seg) >= 20:
+		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 20, sender: c.localKey, receiver: c.remoteKey}
+		if c.csum {
+			k.flags |= capChecksum
+		}
+		k.put(seg)
+	default:
+		// Where SACK blocks leave no room the DATA_ACK can wait: it says
+		// nothing new (RFC 8684, 3.3.2), or prepare had kept the room.
+		s.putDSS(c, sf, seg, &dssOption{})
+	}
+}
+
+// putDSS adds the DATA_ACK to d and writes it, if there is room. A peer that
+// sends 64-bit DSNs gets 64-bit DATA_ACKs (RFC 8684, 3.3.2).
+func (s *Set) putDSS(c *conn, sf *subflow, seg *tcp.Segment, d *dssOption) {
+	d.flags |= dssAck
+	d.ack = c.rcvNxt
+	if !c.short {
+		d.flags |= dssAck64
+	}
+	if d.size() > room(seg) {
+		return
+	}
+	d.put(seg)
+	sf.ackSent = c.rcvNxt
+	if edge := c.rcvNxt + uint64(seg.Wnd)<<sf.rcvScale; after(edge, c.rcvEdge) {
+		c.rcvEdge = edge
+	}
+}

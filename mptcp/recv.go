@@ -1,0 +1,324 @@
+package mptcp
+
+import (
+	"encoding/binary"
+
+	"github.com/mpxd/mpxd/internal/checksum"
+	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// maxUnmapped is how much data may wait on a subflow for its mapping: a
+// mapping covers at most 64 KiB, so what waits longer will get none
+// (RFC 8684, 3.3.1).
+const maxUnmapped = 64 << 10
+
+// pull places what a subflow has in order in the connection's stream. It
+// reports whether the subflow is still good.
+func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) bool {
+	for {
+		m := s.covering(sf)
+		if m == nil {
+			break
+		}
+		d, ok := s.take(e, sf)
+		if !ok {
+			return true
+		}
+		n := m.end() - sf.rd
+		if uint32(d.Len) > n {
+			sf.held = spanAt{cut(e.Pool, d, n, uint32(d.Len)-n), sf.rd + n}
+			e.Pool.Retain(d.Frame)
+			d = cut(e.Pool, d, 0, n)
+		}
+		at := sf.rd
+		sf.rd += uint32(d.Len)
+		if !m.sum {
+			s.deliver(e, c, d, m.dsn+uint64(at-m.ssn))
+		} else if !s.gather(e, c, sf, m, d) {
+			return false
+		}
+	}
+	if uint32(sf.held.d.Len)+sf.tcp.Readable() > maxUnmapped {
+		s.Count.NoDSSInWindow++
+		s.kill(e, c, sf, ProtocolError)
+		return false
+	}
+	return true
+}
+
+// take is the next span of the subflow.
+func (s *Set) take(e *tcp.Env, sf *subflow) (frame.Span, bool) {
+	if sf.held.d.Len > 0 {
+		d := sf.held.d
+		sf.held = spanAt{}
+		return d, true
+	}
+	d, _, ok := sf.tcp.Recv(e)
+	return d, ok
+}
+
+// cut is n bytes of d from off on. The rest lives on elsewhere.
+func cut(p *frame.Pool, d frame.Span, off, n uint32) frame.Span {
+	if off == 0 && n == uint32(d.Len) {
+		return d
+	}
+	p.Share(d.Frame)
+	d.Off += uint16(off)
+	d.Len = uint16(n)
+	d.Flags &^= frame.SumKnown | frame.More
+	return d
+}
+
+// sum is the sum of a span, known or taken now.
+func sum(p *frame.Pool, d frame.Span) uint16 {
+	if d.Flags&frame.SumKnown != 0 {
+		return d.Sum
+	}
+	return checksum.Sum(p.Bytes(d))
+}
+
+// gather collects the data of a mapping until its checksum can be verified,
+// and delivers it then (RFC 8684, 3.3.1: data must not be passed on before).
+func (s *Set) gather(e *tcp.Env, c *conn, sf *subflow, m *mapping, d frame.Span) bool {
+	sf.pendSum = checksum.Append(sf.pendSum, int(sf.pend.bytes), sum(e.Pool, d))
+	if _, ok := sf.pend.push(e, d, 0); !ok {
+		e.Pool.Release(d.Frame)
+		s.kill(e, c, sf, LackOfResources)
+		return false
+	}
+	if sf.pend.bytes < m.len {
+		return true
+	}
+	total := checksum.Add(checksum.Add(sf.pendSum, pseudo(m)), m.csum)
+	sf.pendSum = 0
+	if total != 1<<16-1 {
+		s.Count.DataCsumErr++
+		s.corrupt(e, c, sf, m.dsn)
+		return false
+	}
+	for dsn := m.dsn; ; {
+		d, ok := sf.pend.pop(e)
+		if !ok {
+			return true
+		}
+		s.deliver(e, c, d, dsn)
+		dsn += uint64(d.Len)
+	}
+}
+
+// pseudo is the sum of a mapping's pseudo-header: the DSN in its 64 bits
+// whatever the option has, SSN, length with the DATA_FIN, zero (RFC 8684,
+// 3.3.1, Figure 10).
+func pseudo(m *mapping) uint16 {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], m.dsn)
+	binary.BigEndian.PutUint32(b[8:], m.ssn)
+	binary.BigEndian.PutUint16(b[12:], m.wire)
+	return checksum.Sum(b[:])
+}
+
+// deliver puts a span, whose hold it takes, at dsn of the stream. The first
+// copy of a byte wins (RFC 8684, 3.3.1).
+func (s *Set) deliver(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
+	end := dsn + uint64(d.Len)
+	switch {
+	case !after(end, c.rcvNxt):
+		s.Count.DuplicateData++
+		e.Pool.Release(d.Frame)
+		return
+	case after(end, c.limit()) || c.finKnown && after(end, c.rcvFin):
+		s.Count.OutOfWindow++
+		e.Pool.Release(d.Frame)
+		return
+	case before(dsn, c.rcvNxt):
+		skip := uint32(c.rcvNxt - dsn)
+		d = cut(e.Pool, d, skip, uint32(d.Len)-skip)
+		dsn = c.rcvNxt
+	}
+	if c.released {
+		// Nobody reads: the peer must not go on for ever (RFC 1122,
+		// 4.2.2.13).
+		e.Pool.Release(d.Frame)
+		s.abort(e, c, tcp.Aborted)
+		return
+	}
+	if dsn != c.rcvNxt || c.ofo.head != 0 && after(end, e.Nodes.At(c.ofo.head).Mark) {
+		s.early(e, c, d, dsn)
+	} else if _, ok := c.rq.push(e, d, dsn); ok {
+		c.rcvNxt = end
+	} else {
+		s.Count.RcvPressure++
+		e.Pool.Release(d.Frame)
+		return
+	}
+	s.drain(e, c)
+}
+
+// limit is the first DSN that is not taken: beyond what was promised and what
+// there is room for.
+func (c *conn) limit() uint64 {
+	free := c.rcvNxt + uint64(c.free())
+	if after(c.rcvEdge, free) {
+		return c.rcvEdge
+	}
+	return free
+}
+
+// free is the room of the receive buffer. The queue out of order lies inside
+// the window and takes nothing from it; but small spans pay for the frames
+// they pin.
+func (c *conn) free() uint32 {
+	used := max(c.rq.bytes, c.rq.nodes*smallest)
+	return c.rcvBuf - min(c.rcvBuf, used)
+}
+
+// smallest is what a span costs at least of a buffer.
+const smallest = 512
+
+// crowded reports whether small spans use the buffer up.
+func (c *conn) crowded() bool { return (c.rq.nodes+c.ofo.nodes)*smallest > 2*c.rcvBuf }
+
+// early puts a span among those out of order, in pieces where some of it is
+// there already.
+func (s *Set) early(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
+	at, ok := c.place(e, dsn)
+	if !ok || c.crowded() {
+		s.Count.OFODrops++
+		e.Pool.Release(d.Frame)
+		return
+	}
+	s.Count.OFOQueue++
+	end := dsn + uint64(d.Len)
+	whole, base := d, dsn
+	for before(dsn, end) {
+		next := c.ofo.head
+		if at != 0 {
+			n := e.Nodes.At(at)
+			if covered := n.Mark + uint64(n.Span.Len); after(covered, dsn) {
+				dsn = covered
+				continue
+			}
+			next = n.Next
+		}
+		stop := end
+		if next != 0 {
+			if n := e.Nodes.At(next); before(n.Mark, end) {
+				stop = n.Mark
+			}
+		}
+		if stop != dsn {
+			piece := cut(e.Pool, whole, uint32(dsn-base), uint32(stop-dsn))
+			i, n, ok := e.Nodes.Alloc()
+			if !ok {
+				s.Count.RcvPressure++
+				break
+			}
+			e.Pool.Retain(piece.Frame)
+			n.Span, n.Mark = piece, dsn
+			c.ofo.insert(e, at, i)
+			at, dsn = i, stop
+			continue
+		}
+		at = next
+	}
+	c.ofoHint = at
+	e.Pool.Release(d.Frame)
+}
+
+// place finds the last node out of order that begins at or before dsn (0:
+// none does), walking from the nearest of head, tail and the last insertion.
+func (c *conn) place(e *tcp.Env, dsn uint64) (uint32, bool) {
+	if c.ofo.head == 0 || after(e.Nodes.At(c.ofo.head).Mark, dsn) {
+		return 0, true
+	}
+	i := c.ofo.tail
+	for _, from := range [...]uint32{c.ofo.head, c.ofoHint} {
+		if from != 0 && apart(e.Nodes.At(from).Mark, dsn) < apart(e.Nodes.At(i).Mark, dsn) {
+			i = from
+		}
+	}
+	for range maxWalk {
+		n := e.Nodes.At(i)
+		switch {
+		case after(n.Mark, dsn):
+			i = n.Prev // not 0: the head begins before dsn
+		case n.Next == 0 || after(e.Nodes.At(n.Next).Mark, dsn):
+			return i, true
+		default:
+			i = n.Next
+		}
+	}
+	return 0, false
+}
+
+func apart(a, b uint64) uint64 {
+	d := int64(a - b)
+	return uint64(max(d, -d))
+}
+
+// drain moves what became in order, and takes the DATA_FIN when it is next.
+func (s *Set) drain(e *tcp.Env, c *conn) {
+	for c.ofo.head != 0 {
+		i := c.ofo.head
+		n := e.Nodes.At(i)
+		if n.Mark != c.rcvNxt {
+			break
+		}
+		c.ofo.unlink(e, i)
+		if c.ofoHint == i {
+			c.ofoHint = 0
+		}
+		c.rq.link(e, i)
+		c.rcvNxt += uint64(n.Span.Len)
+	}
+	if c.rq.head != 0 {
+		s.tell(c, tcp.Readable)
+	}
+	if c.finKnown && !c.peerDone && c.rcvNxt == c.rcvFin {
+		c.rcvNxt++
+		c.peerDone = true
+		s.tell(c, tcp.PeerClosed)
+	}
+}
+
+// dataFin takes a DATA_FIN at dsn.
+func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
+	sf.tcp.AckNow() // also when it is one more copy: our DATA_ACK was lost
+	if c.finKnown || before(dsn, c.rcvNxt) {
+		return
+	}
+	c.finKnown, c.rcvFin = true, dsn
+	s.drain(e, c)
+}
+
+// window is what to announce now, relative to the DATA_ACK. Its right edge
+// never moves back (RFC 8684, 3.3.4).
+func (c *conn) window() uint32 {
+	return uint32(max(int64(c.rcvEdge-c.rcvNxt), int64(c.free())))
+}
+
+// opened reports whether the window grew so much since it was last announced
+// that the peer should hear of it unasked: it was nearly closed and doubled,
+// or it grew by a quarter of the buffer.
+func (c *conn) opened() bool {
+	left := int64(c.rcvEdge - c.rcvNxt)
+	grown := int64(c.free()) - left
+	if grown >= int64(c.rcvBuf/4) {
+		return true
+	}
+	return left < int64(c.rcvBuf/8) && grown >= max(left, 2*1460)
+}
+
+// update sends a window update. Every subflow carries it: the peer may have
+// remembered a smaller one for each (RFC 8684, 3.3.5).
+func (s *Set) update(c *conn) {
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if sf.usable() {
+			sf.tcp.AckNow()
+			s.markFlow(sf)
+		}
+	}
+}

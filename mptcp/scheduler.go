@@ -1,0 +1,66 @@
+package mptcp
+
+import "github.com/mpxd/mpxd/tcp"
+
+// Scheduler decides which subflow carries the next burst. It has no state:
+// what it may know is in the views.
+type Scheduler interface {
+	Name() string
+	// Pick names the subflow for the next of want bytes and how many of them
+	// it shall carry; -1: none now.
+	Pick(subs []View, want uint32) (sub int, burst uint32)
+}
+
+// View is a subflow as a scheduler sees it.
+type View struct {
+	SRTT   tcp.Time // 0: not measured
+	MSS    uint32
+	Cwnd   uint32
+	Queued uint32 // in flight or waiting in the subflow
+	Unsent uint32 // waiting in the subflow
+	Backup bool   // use it only if no other one works
+	Stale  bool   // it timed out: nothing until it makes progress
+
+	index  uint32
+	barred bool // not this one: what is to be sent was lost here
+}
+
+func (v *View) used(n uint32) { v.Queued, v.Unsent = v.Queued+n, v.Unsent+n }
+
+// ahead is how much may wait in a subflow beyond its congestion window: so
+// little that decisions are taken late, and so much that the window is always
+// full when there is data (RFC 9438, 5.8), and that a burst is some segments
+// long, which the peer's GRO can merge.
+func (v *View) ahead() uint32 { return min(4*v.MSS, v.Cwnd/2) }
+
+// Room is how much it may be given; 0 until a burst is worth it.
+func (v *View) Room() uint32 {
+	if v.Stale || v.barred || v.Queued > v.Cwnd || v.Unsent > v.ahead() {
+		return 0
+	}
+	return v.Cwnd - v.Queued + v.ahead()
+}
+
+// look takes a view of every subflow that may carry data.
+func (s *Set) look(c *conn) []View {
+	subs := s.views[:0]
+	rto := tcp.Time(0)
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if !sf.usable() || len(subs) == cap(subs) {
+			continue
+		}
+		st := sf.tcp.Status()
+		rto = max(rto, st.RTO)
+		subs = append(subs, View{SRTT: st.SRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent,
+			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self})
+	}
+	if len(subs) == 1 {
+		subs[0].Stale = false // what else
+	}
+	if rto != 0 {
+		c.rto = rto
+	}
+	return subs
+}

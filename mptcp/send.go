@@ -1,0 +1,264 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/internal/checksum"
+	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// maxBurst is the most one mapping can cover: its length has 16 bits.
+const maxBurst = 1<<16 - 1
+
+// enqueue appends a span to the connection's queue (retaining its frame).
+func (s *Set) enqueue(e *tcp.Env, c *conn, d frame.Span) bool {
+	d.Flags &= frame.SumKnown
+	i, ok := c.sq.push(e, d, c.sndEnd)
+	if !ok {
+		return false
+	}
+	e.Pool.Retain(d.Frame)
+	c.sndEnd += uint64(d.Len)
+	if c.cur == 0 {
+		c.cur = i
+	}
+	return true
+}
+
+// sendRoom is how many bytes enqueue may take.
+func (c *conn) sendRoom() uint32 {
+	used := max(c.sq.bytes, c.sq.nodes*smallest)
+	return c.sndBuf - min(c.sndBuf, used)
+}
+
+// push schedules what may go: first what was lost with a path, then new data.
+// Every round gives a burst to a subflow or ends, and bursts are bounded by
+// the congestion windows.
+func (s *Set) push(e *tcp.Env, c *conn) {
+	if !c.keyed || c.plain || c.over {
+		return
+	}
+	if c.again == 0 && (c.cur == 0 || !after(c.wndEnd, c.sndNxt)) {
+		s.pushFin(c)
+		return
+	}
+	subs := s.look(c)
+	for c.again != 0 && s.pushAgain(e, c, subs) {
+	}
+	for c.cur != 0 {
+		want := uint64(c.sndEnd - c.sndNxt)
+		if open := int64(c.wndEnd - c.sndNxt); open <= 0 {
+			break
+		} else if uint64(open) < want {
+			want = uint64(open)
+		}
+		i, burst := s.sched.Pick(subs, uint32(min(want, maxBurst)))
+		if i < 0 {
+			break
+		}
+		sf := s.flows.At(subs[i].index)
+		n, next := s.burst(e, c, sf, c.cur, c.sndNxt, min(burst, uint32(min(want, maxBurst))))
+		if n == 0 {
+			break
+		}
+		c.sndNxt += uint64(n)
+		c.cur = next
+		subs[i].used(n)
+	}
+	s.pushFin(c)
+	s.watch(e, c)
+}
+
+// burst gives up to n bytes from dsn on, which lie in node i and its
+// successors, to a subflow under one mapping. It returns how many were taken
+// and the node of the byte after them.
+//
+// The burst ends with a span rather than within one, so that a span goes out
+// as it is; only a window smaller than the first span splits it.
+func (s *Set) burst(e *tcp.Env, c *conn, sf *subflow, i uint32, dsn uint64, n uint32) (uint32, uint32) {
+	mi, m, ok := s.maps.Alloc()
+	if !ok {
+		return 0, i
+	}
+	*m = mapping{dsn: dsn, ssn: sf.wr, node: i, sum: c.csum}
+	mark := s.maps.Handle(mi)
+	var total uint16
+	for i != 0 && m.len < n {
+		node := e.Nodes.At(i)
+		off := uint32(dsn + uint64(m.len) - node.Mark)
+		left := uint32(node.Span.Len) - off
+		d := node.Span
+		if take := min(left, n-m.len); take < left && m.len > 0 {
+			break
+		} else if take < uint32(d.Len) {
+			d = cut(e.Pool, d, off, take)
+		}
+		if m.sum {
+			d.Sum = sum(e.Pool, d)
+			d.Flags |= frame.SumKnown
+			total = checksum.Append(total, int(m.len), d.Sum)
+		}
+		if !sf.tcp.Send(e, d, mark) {
+			break
+		}
+		m.len += uint32(d.Len)
+		if uint32(d.Len) == left {
+			i = node.Next
+		}
+	}
+	if m.len == 0 {
+		s.maps.Free(mi)
+		return 0, i
+	}
+	m.wire = uint16(m.len)
+	m.csum = ^checksum.Add(total, pseudo(m))
+	s.link(&sf.tx, sf.tx.tail, mi)
+	sf.wr += m.len
+	sf.tcp.Credit(m.len)
+	s.markFlow(sf)
+	s.Count.SchedulerBursts++
+	s.Count.BurstBytes += uint64(m.len)
+	return m.len, i
+}
+
+// pushAgain sends the oldest range that was lost with a path on another one,
+// or a part of it. It reports whether there may be more to do.
+func (s *Set) pushAgain(e *tcp.Env, c *conn, subs []View) bool {
+	ai := c.again
+	a := s.maps.At(ai)
+	if !after(a.endDSN(), c.sndUna) {
+		s.popAgain(c)
+		return true
+	}
+	if skip := c.sndUna - a.dsn; after(c.sndUna, a.dsn) {
+		a.dsn, a.len, a.node = c.sndUna, a.len-uint32(skip), c.sq.head
+	}
+	for j := range subs {
+		subs[j].barred = len(subs) > 1 && subs[j].index == a.origin
+	}
+	i, burst := s.sched.Pick(subs, a.len)
+	for j := range subs {
+		subs[j].barred = false
+	}
+	if i < 0 {
+		return false
+	}
+	sf := s.flows.At(subs[i].index)
+	n, next := s.burst(e, c, sf, a.node, a.dsn, min(burst, a.len))
+	if n == 0 {
+		return false
+	}
+	s.Count.MPTCPRetrans++
+	c.resent = true
+	subs[i].used(n)
+	if n == a.len {
+		s.popAgain(c)
+	} else {
+		a.dsn, a.len, a.node = a.dsn+uint64(n), a.len-n, next
+	}
+	return true
+}
+
+// reinject queues what a subflow has not delivered to the connection, once
+// for each mapping, with the boundaries it had (RFC 8684, 3.3.6).
+func (s *Set) reinject(c *conn, sf *subflow) {
+	for i := sf.tx.head; i != 0; {
+		m := s.maps.At(i)
+		i = m.next
+		if m.resent || !after(m.endDSN(), c.sndUna) {
+			continue
+		}
+		m.resent = true
+		s.pushRange(c, m.dsn, m.len, m.node, sf.self)
+	}
+}
+
+// pushRange queues a range for reinjection.
+func (s *Set) pushRange(c *conn, dsn uint64, n, node, origin uint32) {
+	ai, a, ok := s.maps.Alloc()
+	if !ok {
+		return
+	}
+	*a = mapping{dsn: dsn, len: n, node: node, origin: origin}
+	if c.again == 0 {
+		c.again = ai
+	} else {
+		s.maps.At(c.againTail).next = ai
+	}
+	c.againTail = ai
+}
+
+func (s *Set) popAgain(c *conn) {
+	i := c.again
+	c.again = s.maps.At(i).next
+	s.maps.Free(i)
+}
+
+func (s *Set) clearAgain(c *conn) {
+	for c.again != 0 {
+		s.popAgain(c)
+	}
+}
+
+// acked takes a DATA_ACK and the window's right edge that came with it.
+func (s *Set) acked(e *tcp.Env, c *conn, ack, edge uint64) {
+	if after(ack, c.sndNxt) {
+		s.Count.DataAckBeyond++
+		return
+	}
+	if after(edge, c.wndEnd) { // the largest counts (RFC 8684, 3.3.5)
+		c.wndEnd = edge
+		c.probeAt = tcp.Never
+	}
+	if !after(ack, c.sndUna) {
+		return
+	}
+	c.sndUna = ack
+	c.backoff = 0
+	if c.finSent && ack == c.sndNxt {
+		c.finAcked = true
+	}
+	freed := false
+	for c.sq.head != 0 {
+		n := e.Nodes.At(c.sq.head)
+		if after(n.Mark+uint64(n.Span.Len), ack) {
+			break
+		}
+		d, _ := c.sq.pop(e)
+		e.Pool.Release(d.Frame)
+		freed = true
+	}
+	c.retransAt = tcp.Never
+	if c.sndUna != c.sndNxt {
+		c.retransAt = e.Now + c.rto
+	}
+	if freed && !c.shut {
+		s.tell(c, tcp.Writable)
+	}
+}
+
+// pushFin sends the DATA_FIN behind the last byte: it takes one DSN and no
+// window (RFC 8684, 3.3.3).
+func (s *Set) pushFin(c *conn) {
+	if c.shut && !c.finSent && c.sndNxt == c.sndEnd {
+		c.finSent = true
+		c.sndNxt++
+		s.update(c)
+	}
+}
+
+// finDue reports whether ACKs carry the DATA_FIN.
+func (c *conn) finDue() bool { return c.finSent && !c.finAcked }
+
+// watch starts the data-level timers that are needed.
+func (s *Set) watch(e *tcp.Env, c *conn) {
+	if c.sndUna == c.sndNxt {
+		c.retransAt = tcp.Never
+	} else if c.retransAt == tcp.Never {
+		c.retransAt = e.Now + c.rto<<c.backoff
+	}
+	if c.cur == 0 || after(c.wndEnd, c.sndNxt) || c.sndUna != c.sndNxt {
+		c.probeAt = tcp.Never
+	} else if c.probeAt == tcp.Never {
+		c.probeAt = e.Now + c.rto<<c.backoff
+	}
+}

@@ -1,0 +1,155 @@
+package mptcp
+
+import (
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// Expire runs what is due on a flow, as tcp.Conn.Expire.
+func (s *Set) Expire(e *tcp.Env, f Flow) {
+	sf := s.flow(f)
+	if sf == nil {
+		return
+	}
+	c := s.owner(sf)
+	sf.tcp.Expire(e)
+	if sf.joinAt <= e.Now {
+		s.againThird(e, c, sf)
+	}
+	if sf.suspectAt <= e.Now {
+		s.silent(e, c, sf)
+	}
+	s.settle(e, c, sf)
+}
+
+// Deadline is when a flow wants Expire; Never if it is gone.
+func (s *Set) Deadline(f Flow) tcp.Time {
+	sf := s.flow(f)
+	if sf == nil {
+		return tcp.Never
+	}
+	return min(sf.tcp.Deadline(), sf.joinAt, sf.suspectAt)
+}
+
+// deadline is when a connection wants ExpireConn.
+func (s *Set) deadline(c *conn) tcp.Time { return min(c.retransAt, c.probeAt, c.closeAt) }
+
+// ConnDeadline is when a connection wants ExpireConn; Never if its handle is dead.
+func (s *Set) ConnDeadline(h Conn) tcp.Time {
+	c := s.conn(h)
+	if c == nil {
+		return tcp.Never
+	}
+	c.reported = s.deadline(c)
+	return c.reported
+}
+
+// ExpireConn runs the timers of a connection itself: data-level retransmission, zero-window probes, and the ends of a
+// life without subflows or without application.
+func (s *Set) ExpireConn(e *tcp.Env, h Conn) {
+	c := s.conn(h)
+	if c == nil {
+		return
+	}
+	if c.closeAt <= e.Now && s.expireClose(e, c) {
+		return
+	}
+	if c.retransAt <= e.Now {
+		s.dataTimeout(e, c)
+	}
+	if c.probeAt <= e.Now {
+		s.probe(e, c)
+	}
+	s.push(e, c)
+	s.markConn(c)
+}
+
+// maxBackoff bounds the data-level timers at 64 times the longest RTO.
+const maxBackoff = 6
+
+// dataTimeout: the data at sndUna was not DATA_ACKed. As long as a subflow
+// that works still tries to deliver it there, that is the subflow's business.
+// If it was delivered there and dropped, or its subflow has ended, it is sent
+// once more.
+func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
+	s.Count.DataRTO++
+	c.backoff = min(c.backoff+1, maxBackoff)
+	c.retransAt = e.Now + c.rto<<c.backoff
+	if c.finSent && c.sndUna == c.sndEnd {
+		s.Count.DataFinRetrans++
+		s.update(c)
+		return
+	}
+	if c.again != 0 || c.sq.head == 0 {
+		return
+	}
+	origin, trying := s.holder(c)
+	if trying {
+		return
+	}
+	n := min(c.sndNxt, c.sndEnd) - c.sndUna
+	if open := int64(c.wndEnd - c.sndUna); open > 0 {
+		n = min(n, uint64(open))
+	} else {
+		n = 1
+	}
+	s.pushRange(c, c.sndUna, uint32(min(n, maxBurst)), c.sq.head, origin)
+}
+
+// holder is the subflow that was last given the byte at sndUna, and whether it
+// still works on it.
+func (s *Set) holder(c *conn) (origin uint32, trying bool) {
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if !sf.usable() {
+			continue
+		}
+		acked := ssnOf(sf.iss, sf.una)
+		for mi := sf.tx.head; mi != 0; {
+			m := s.maps.At(mi)
+			mi = m.next
+			if after(m.dsn, c.sndUna) || !after(m.endDSN(), c.sndUna) {
+				continue
+			}
+			if at := m.ssn + uint32(c.sndUna-m.dsn); int32(at-acked) >= 0 && !sf.stale {
+				return sf.self, true
+			}
+			origin = sf.self
+		}
+	}
+	return origin, false
+}
+
+// probe asks whether the peer's window, which stopped us with nothing
+// outstanding, has opened: an old sequence number makes the peer answer with
+// its DATA_ACK and window (RFC 9293, 3.8.6.1), and gives no byte away.
+func (s *Set) probe(e *tcp.Env, c *conn) {
+	c.probeAt = tcp.Never
+	c.backoff = min(c.backoff+1, maxBackoff)
+	s.Count.WinProbe++
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if sf.usable() {
+			sf.tcp.Probe()
+			s.markFlow(sf)
+		}
+	}
+	s.watch(e, c)
+}
+
+// expireClose ends a connection that waited too long. One that was released
+// and still delivers data may go on. It reports whether c is gone.
+func (s *Set) expireClose(e *tcp.Env, c *conn) bool {
+	if c.released && c.nsub > 0 && c.una != c.sndUna {
+		c.una, c.closeAt = c.sndUna, e.Now+linger
+		return false
+	}
+	s.Count.CloseTimeout++
+	s.abort(e, c, tcp.TimedOut)
+	if c.nsub == 0 && c.released {
+		s.reap(e, c)
+		return true
+	}
+	return false
+}
