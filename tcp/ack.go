@@ -19,10 +19,8 @@ type acked struct {
 // inputAck is the fifth step of RFC 9293, 3.10.7.4: the effects of an
 // acceptable acknowledgement.
 func (c *Conn) inputAck(e *Env, seg *Segment) {
-	if seg.Ack.Before(c.sndUna) {
-		return
-	}
-	moved := c.updateWindow(seg)
+	late := seg.Ack.Before(c.sndUna) // overtaken, but its SACK blocks may be news
+	moved := !late && c.updateWindow(seg)
 	if c.usable() > 0 {
 		c.openWindow()
 	}
@@ -33,14 +31,18 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 	if c.has(useTS) && seg.Opts.Has&HasTS != 0 {
 		a.hasTS, a.ecr = true, seg.Opts.TSEcr
 	}
-	c.acknowledge(e, seg.Ack, &a)
+	if !late {
+		c.acknowledge(e, seg.Ack, &a)
+	}
 	if c.has(useSACK) {
 		c.enterBlocks(e, seg, &a)
 	}
 	if seg.Ack == a.una && seg.Len == 0 && !moved && seg.Flags&FIN == 0 {
 		a.duplicate = true
 		e.Count.DupAcks++
-		if !c.has(useSACK) && !seg.NoDup {
+		if !c.has(useSACK) && !seg.NoDup && c.phase != rtoRecovery {
+			// After a timeout everything is sent again, and what arrives
+			// twice causes duplicate ACKs that mean nothing.
 			c.dupAcks = min(c.dupAcks+1, 1<<15)
 			a.delivered += c.cc.MSS
 		}
@@ -49,7 +51,7 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 	if c.sndUna != a.una {
 		c.progress(e)
 	}
-	c.afterAck(e, &a, rtt)
+	c.afterAck(e, seg, &a, rtt)
 	if c.has(finQueued) && c.sndUna == c.sndEnd {
 		c.finAcked(e)
 	}
@@ -103,11 +105,25 @@ func (c *Conn) progress(e *Env) {
 	if c.srtt > 0 {
 		c.rto = c.timeout(e.Conf)
 	}
+	// Marks that lie behind must not come back as lying ahead when the
+	// sequence space wraps.
+	c.limitedEnd = later(c.limitedEnd, c.sndUna)
+	c.lostEnd = later(c.lostEnd, c.sndUna)
+	if c.phase == open {
+		c.recover = later(c.recover, c.sndUna)
+	}
 	c.events |= Writable
 }
 
+func later(a, b Seq) Seq {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // afterAck is what loss recovery and congestion control make of it.
-func (c *Conn) afterAck(e *Env, a *acked, rtt Time) {
+func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	advanced := c.sndUna != a.una
 	c.resolveTail(e, a)
 	if advanced {
@@ -116,8 +132,13 @@ func (c *Conn) afterAck(e *Env, a *acked, rtt Time) {
 	if c.phase != open && advanced && !c.sndUna.Before(c.recover) {
 		c.endRecovery()
 	}
+	if a.dsack {
+		c.undoDuplicate(e, seg.Opts.SACK[0])
+	}
 	newly := c.detect(e, a)
-	if c.phase == open && c.gone.head != 0 {
+	if c.phase == open && c.lostEnd.After(c.sndUna) {
+		// Also when what was lost after the last recovery began has been
+		// sent again in it: that loss is still to be answered.
 		c.beginRecovery(e, a.prior, true)
 	}
 	round := advanced && !c.sndUna.Before(c.roundEnd)

@@ -47,6 +47,8 @@ type Conn struct {
 	dsackRound                  Seq
 	tlpEnd                      Seq
 	undoTS                      uint32 // timestamp of the first retransmission
+	undoFrom                    Seq    // SND.UNA when recovery began
+	lostEnd                     Seq    // the highest found lost
 	rstSeq                      Seq
 
 	sndWnd, maxWnd uint32
@@ -81,6 +83,8 @@ type Conn struct {
 	events  Event
 	owe     owed
 	dupAcks uint16
+	// undoLeft is how many retransmissions no DSACK has reported yet.
+	undoLeft uint16
 
 	peerMSS, pathMSS, ourMSS uint16
 	rcvMSS                   uint16 // largest payload seen: what "full-sized" means for delayed ACKs
@@ -120,6 +124,8 @@ const (
 	tlpOut     // tlpEnd is valid
 	tlpAgain   // the probe was a retransmission
 	undoKnown  // undoTS is valid
+	undoPast   // an ACK has told whether the recovery was spurious
+	undoDSACK  // undoFrom and undoLeft are valid
 	softError  // an ICMP error came while connecting
 	windowShut // Output found the peer's window closed
 	synAgain   // our SYN was retransmitted

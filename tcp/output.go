@@ -106,10 +106,7 @@ func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	if c.phase == fastRecovery {
 		e.Count.FastRetrans++
 	}
-	if c.phase != open && !c.has(undoKnown) {
-		c.flags |= undoKnown
-		c.undoTS = c.tsVal(e)
-	}
+	c.retransmitted(e, r)
 	if r.seq == c.sndUna {
 		c.rtoBase = e.Now
 	}

@@ -11,14 +11,15 @@ import (
 
 // A pair is two Conns over a link in virtual time.
 type pair struct {
-	t     testing.TB
-	now   Time
-	rnd   *rand.Rand
-	h     [2]*host
-	wire  wire
-	seq   int
-	link  link
-	trace bool
+	t       testing.TB
+	now     Time
+	rnd     *rand.Rand
+	h       [2]*host
+	wire    wire
+	seq     int
+	dropped int
+	link    link
+	trace   bool
 }
 
 // link is the same in both directions.
@@ -201,12 +202,14 @@ func (p *pair) put(to int, b []byte, seg *Segment) {
 	at := max(p.now, h.busy)
 	if p.link.rate > 0 {
 		if p.link.queue > 0 && at-p.now > p.link.queue {
+			p.dropped++
 			return
 		}
 		at += Time(len(b)+38) * Second / Time(p.link.rate)
 		h.busy = at
 	}
 	if p.rnd.IntN(1000) < p.link.loss || p.link.drop != nil && p.link.drop(to, seg) {
+		p.dropped++
 		return
 	}
 	copies := 1

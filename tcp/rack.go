@@ -78,15 +78,19 @@ func (c *Conn) detectLosses(e *Env) (newly bool) {
 }
 
 // loseLate marks what a timeout finds lost: the head, and what was sent more
-// than a round trip ago (RFC 8985, 6.3).
+// than a round trip ago (RFC 8985, 6.3); without SACK all. It is sent again in
+// the order of sequence numbers, whatever was found lost before. Bounded by
+// the send queue, once per timeout.
 func (c *Conn) loseLate(e *Env) {
-	if id := c.sndq.head; id != 0 && e.Nodes.At(id).flags&inFlight != 0 {
-		c.lose(e.Nodes, id)
-	}
 	window := c.rackRTT + c.reoWindow()
-	for id := c.flight.head; id != 0; id = c.flight.head {
-		if c.has(useSACK) && e.Nodes.At(id).sent+window > e.Now {
-			return
+	c.gone, c.goneBytes = chain{}, 0
+	for id := c.sndq.head; id != 0 && id != c.fresh; id = e.Nodes.At(id).Next {
+		n := e.Nodes.At(id)
+		switch {
+		case n.flags&lost != 0:
+			n.flags &^= lost // it is in no list now
+		case n.flags&sacked != 0, c.has(useSACK) && id != c.sndq.head && n.sent+window > e.Now:
+			continue
 		}
 		c.lose(e.Nodes, id)
 	}

@@ -23,6 +23,7 @@ func (c *Conn) detect(e *Env, a *acked) bool {
 func (c *Conn) detectReno(e *Env, a *acked) bool {
 	if advanced := c.sndUna != a.una; advanced {
 		// Each segment below it was counted when its duplicate ACK came.
+		a.delivered -= min(a.delivered, uint32(c.dupAcks)*c.cc.MSS)
 		got := uint16(min(uint32(c.sndUna-a.una)/c.cc.MSS, 1<<15))
 		c.dupAcks -= min(c.dupAcks, max(got, 1)-1)
 		if c.phase == open {
@@ -62,7 +63,8 @@ func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
 	c.recover = c.sndNxt
 	c.prrDelivered, c.prrOut = 0, 0
 	c.prrFlight = max(uint32(c.sndNxt-c.sndUna), 1)
-	c.flags &^= undoKnown | tlpOut | tlpAgain
+	c.flags &^= tlpOut | tlpAgain
+	c.beginUndo()
 }
 
 // endRecovery: what was outstanding when it began has arrived.
@@ -72,7 +74,6 @@ func (c *Conn) endRecovery() {
 	}
 	c.phase = open
 	c.dupAcks = 0
-	c.flags &^= undoKnown
 	if c.reoPersist > 0 {
 		if c.reoPersist--; c.reoPersist == 0 {
 			c.reoMult = 1
@@ -114,7 +115,7 @@ func (c *Conn) timedOut(e *Env) {
 	if c.timeouts == 1 {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
 		controllers[c.ctl].OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
-		c.flags &^= undoKnown
+		c.beginUndo()
 	}
 	if n := e.Nodes.At(c.sndq.head); n.flags&sacked != 0 {
 		c.renege(e)
@@ -129,34 +130,4 @@ func (c *Conn) timedOut(e *Env) {
 	c.rtoBase = e.Now
 	c.flags &^= tlpOut | tlpAgain
 	c.setRetry(retryRTO, e.Now+c.rto)
-}
-
-// undoSpurious takes the reduction back if the peer echoes a timestamp older
-// than the first retransmission: the original had arrived (Eifel, RFC 3522 and
-// RFC 4015).
-func (c *Conn) undoSpurious(e *Env, a *acked) {
-	if c.phase == open || !c.has(undoKnown) || !a.hasTS || a.ecr == 0 {
-		return
-	}
-	c.flags &^= undoKnown // only the first ACK that advances can tell
-	if int32(a.ecr-c.undoTS) >= 0 {
-		return
-	}
-	e.Count.SpuriousRTOs++
-	controllers[c.ctl].OnUndo(&c.cc)
-	c.phase = open
-	c.dupAcks = 0
-	c.unlose(e.Nodes)
-}
-
-// unlose puts the lost nodes back among those in flight. They were sent
-// before all of them. Bounded by the send queue, once per recovery.
-func (c *Conn) unlose(ns *Nodes) {
-	for id := c.gone.tail; id != 0; id = c.gone.tail {
-		n := ns.At(id)
-		c.leave(ns, id)
-		n.flags |= inFlight
-		c.flight.insert(ns, 0, id)
-		c.pipe += n.len()
-	}
 }

@@ -205,6 +205,7 @@ func (c *Conn) lose(ns *Nodes, id uint32) {
 	n := ns.At(id)
 	c.leave(ns, id)
 	n.flags |= lost
+	c.lostEnd = later(c.lostEnd, n.end())
 	c.gone.insert(ns, c.gone.tail, id)
 	c.goneBytes += n.len()
 }

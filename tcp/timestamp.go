@@ -4,25 +4,39 @@ package tcp
 // a clock that ticks every ms (RFC 7323, 5.5).
 const pawsAge = 24 * 24 * 3600 * Second
 
+// pawsSlack is how many ticks older than TS.Recent a segment may be. When a
+// retransmission moves TS.Recent, segments sent just before it may still be on
+// the way, overtaken; RFC 7323 would drop them all. At a tick of 1 ms nothing
+// slower than 1 Tbit/s can wrap its sequence numbers meanwhile. (Linux allows
+// one tick.)
+const pawsSlack = 10
+
 // checkPAWS drops old duplicates by their timestamp (RFC 7323, 5.3, R1).
-// A segment without a timestamp passes, as in Linux: some middleboxes strip
-// the option in the middle of a flow, and RFC 7323's SHOULD would hang it.
+//
+// Two more deviations are Linux's, too. A segment without a timestamp passes: some
+// middleboxes strip the option in the middle of a flow, and RFC 7323's SHOULD
+// would hang it. And so does a pure ACK that was only overtaken: it brings no
+// payload, what it acknowledges is checked, and its SACK blocks are news.
 func (c *Conn) checkPAWS(e *Env, seg *Segment) bool {
 	if !c.has(useTS) || seg.Opts.Has&HasTS == 0 || seg.Flags&RST != 0 {
 		return true
 	}
-	if int32(seg.Opts.TSVal-c.tsRecent) >= 0 || e.Now-c.tsRecentAt > pawsAge {
+	age := int32(c.tsRecent - seg.Opts.TSVal)
+	if age <= pawsSlack || e.Now-c.tsRecentAt > pawsAge {
+		return true
+	}
+	if seg.Len == 0 && seg.Seq == c.rcvNxt && seg.Flags&(SYN|FIN) == 0 && Time(age)*Millisecond <= c.rto {
 		return true
 	}
 	e.Count.PAWSDrops++
-	switch {
-	case seg.Len > 0:
-		c.owe |= oweACK
-	case seg.Seq != c.rcvNxt || seg.Flags&(SYN|FIN) != 0:
-		// A pure ACK at the right place that was only overtaken needs no
-		// answer; it would look like a duplicate ACK.
+	if seg.Len == 0 {
 		c.challenge(e)
+		return false
 	}
+	if !seg.End().After(c.rcvNxt) {
+		c.noteDuplicate(seg.Seq, seg.Seq+Seq(seg.Len))
+	}
+	c.owe |= oweACK
 	return false
 }
 

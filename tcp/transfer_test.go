@@ -23,17 +23,19 @@ func TestConnectTransferClose(t *testing.T) {
 }
 
 func TestGoodputUnderLoss(t *testing.T) {
+	// At random loss p the law of Mathis gives 1.22 MSS / (RTT sqrt(p)): 22, 7
+	// and 3 Mbit/s of 100 for Reno at 0.1, 1 and 5 %.
 	for _, x := range []struct {
 		name  string
 		link  link
 		least int // per cent of the link's payload rate
 	}{
 		{"clean", link{}, 85},
-		{"loss 0.1%", link{loss: 1}, 60},
-		{"loss 1%", link{loss: 10}, 15},
-		{"loss 5%", link{loss: 50}, 4},
+		{"loss 0.1%", link{loss: 1}, 25},
+		{"loss 1%", link{loss: 10}, 6},
+		{"loss 5%", link{loss: 50}, 2},
 		{"reorder", link{jitter: 5 * Millisecond}, 80},
-		{"reorder, loss 1%", link{jitter: 5 * Millisecond, loss: 10}, 12},
+		{"reorder, loss 1%", link{jitter: 5 * Millisecond, loss: 10}, 4},
 		{"duplicates 2%", link{dup: 20}, 85},
 	} {
 		for _, sack := range []bool{true, false} {
@@ -50,13 +52,13 @@ func TestGoodputUnderLoss(t *testing.T) {
 			}
 			took := p.now - start
 			c := &p.h[1].count
-			percent := int(Time(size) * Second / took * 100 / (12500000*1448/1538))
+			percent := int(Time(size) * Second / took * 100 / (12500000 * 1448 / 1538))
 			t.Logf("%-18s SACK %-5v seed %d: %3d%% of the link; %d segments, %d again (fast %d), %d RTO, %d TLP, %d spurious, %d DSACK",
 				x.name, sack, seed, percent, c.OutSegs, c.RetransSegs, c.FastRetrans, c.Timeouts, c.TLPProbes, c.SpuriousRTOs, c.DSACKRecv)
 			if p.h[0].got != size {
 				t.Errorf("%s: got %d", x.name, p.h[0].got)
 			}
-			if sack && percent < x.least/4 {
+			if sack && percent < x.least {
 				t.Errorf("%s: %d%% of the link, want %d%%", x.name, percent, x.least)
 			}
 			p.finish()
