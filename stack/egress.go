@@ -145,7 +145,7 @@ func (s *Shard) segment(q *queue, fl *flow, n *neighbor, seg *tcp.Segment) {
 	}
 	switch {
 	case n.state == failed:
-		s.stats.Drops[DropTxNoNeighbor]++
+		s.lost(fl, seg)
 		return
 	case ip+tcpLen+int(seg.Len) > s.links[n.link].MTU:
 		s.stats.Drops[DropTxTooLong]++

@@ -129,7 +129,7 @@ func (s *Shard) unanswered(id uint32) {
 	default:
 		n.state, n.at = failed, s.env.Now
 		s.stats.NeighborFails++
-		s.release(n, s.lost)
+		s.release(n)
 	}
 }
 
@@ -149,7 +149,7 @@ func (s *Shard) answered(a *tcp.Addr, link int, m mac) bool {
 		}
 		n.state, n.link, n.mac, n.at = reachable, int16(link), m, s.env.Now
 		s.wheel.set(timerID(timeNeighbor, id), tcp.Never)
-		s.release(n, s.ready)
+		s.release(n)
 		return true
 	}
 	return false
@@ -165,28 +165,25 @@ func (s *Shard) heard(a *tcp.Addr, link int, m mac) {
 	}
 }
 
-// release hands the flows that were held to f.
-func (s *Shard) release(n *neighbor, f func(id uint32)) {
+// release lines up the flows that were held.
+func (s *Shard) release(n *neighbor) {
 	held := n.held
 	n.held = list{}
-	for id := held.head; id != 0; {
-		fl := s.flows.at(id)
-		next := fl.next
-		fl.next, fl.queued = 0, false
-		f(id)
-		id = next
+	for id := s.shift(&held); id != 0; id = s.shift(&held) {
+		s.ready(id)
 	}
 }
 
-// lost tells a flow whose first hop does not answer. A flow that connects is
+// lost takes a segment whose next hop does not answer. A flow that connects is
 // over (Linux says EHOSTUNREACH); for others it is a lossy network, and their own
 // timers decide.
-func (s *Shard) lost(id uint32) {
-	fl := s.flows.at(id)
-	c := s.set.Tcp(fl.f)
-	if c != nil && c.State() <= tcp.SynSent {
-		c.Unreachable(&s.env, c.Status().SndUna, true)
+func (s *Shard) lost(fl *flow, seg *tcp.Segment) {
+	s.stats.Drops[DropTxNoNeighbor]++
+	if seg.Flags&tcp.SYN == 0 {
+		return
+	}
+	if c := s.set.Tcp(fl.f); c != nil {
+		c.Unreachable(&s.env, seg.Seq, true)
 		s.set.Expire(&s.env, fl.f) // lets the set see what became of it
 	}
-	s.ready(id)
 }

@@ -95,7 +95,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		}
 		s.firstQueue = append(s.firstQueue, len(s.queues))
 		for _, p := range l.Ports {
-			s.queues = append(s.queues, queue{port: p, link: i})
+			s.queues = append(s.queues, queue{port: p, link: i, room: p.Room()})
 		}
 	}
 	if err := s.configure(&conf); err != nil {
@@ -179,7 +179,7 @@ func (s *Shard) next() tcp.Time {
 		return s.env.Now
 	}
 	for i := range s.queues {
-		if q := &s.queues[i]; !s.retry && q.fresh.head != 0 {
+		if q := &s.queues[i]; !s.retry && (q.fresh.head != 0 || q.n > 0) {
 			return s.env.Now
 		}
 	}
