@@ -221,12 +221,14 @@ func (s *Shard) Close(c mptcp.Conn) {
 }
 
 // Status: eof when the peer's direction has ended and everything was read; done
-// when both directions are over, or the connection failed with err.
+// when both directions have and everything was read, or the connection failed
+// with err.
 func (s *Shard) Status(c mptcp.Conn) (eof, done bool, err tcp.Reason) {
 	if s.conn(c) == nil {
 		return true, true, tcp.NoError
 	}
-	return s.set.Status(c)
+	eof, done, err = s.set.Status(c)
+	return eof, done && (eof || err != tcp.NoError), err
 }
 
 // User and SetUser: the application's cookie.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mpxd/mpxd/internal/checksum"
 	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 )
 
@@ -48,8 +49,8 @@ func (s *Shard) tcp(p *packet) Drop {
 	t.RemotePort, t.LocalPort = tcp.Ports(b)
 	hash := s.hash(t)
 	if id := s.lookup(t, hash); id != 0 {
-		seg.NoRoom = seg.Len > 0 && s.short()
-		if seg.NoRoom {
+		if seg.Len > 0 && s.short() && !s.urgent(s.flows.at(id).f, seg) {
+			seg.NoRoom = true
 			s.stats.NoRoom++
 		}
 		s.set.Input(&s.env, s.flows.at(id).f, seg)
@@ -151,3 +152,15 @@ func (s *Shard) reset(p *packet, rst *tcp.Segment) Drop {
 // ones, since answers and retransmissions need some. (What the NIC fills is held by
 // the ports and cannot run out by our doing.)
 func (s *Shard) short() bool { return s.pool.Free() < s.low }
+
+// urgent reports whether a segment is taken though frames are short, down to
+// half the mark: it closes the gap in front of what waits out of order, and so gives
+// frames back as soon as the application reads. Without it the waiting data could hold
+// the frames for ever.
+func (s *Shard) urgent(f mptcp.Flow, seg *tcp.Segment) bool {
+	if s.pool.Free() < s.low/2 {
+		return false
+	}
+	c := s.set.Tcp(f)
+	return c != nil && !seg.Seq.After(c.Status().RcvNxt)
+}

@@ -105,7 +105,6 @@ var (
 	our4, peer4 = netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
 	our6, peer6 = netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")
 	gate4       = netip.MustParseAddr("10.0.0.254")
-	far4        = netip.MustParseAddr("192.0.2.7")
 )
 
 type benchConfig struct {
