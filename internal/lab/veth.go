@@ -23,6 +23,7 @@ type End struct {
 	Addrs  []netip.Prefix   // each with the prefix length of its subnet
 	Pfifo  int              // packets of a pfifo qdisc, 0: the kernel's noqueue
 	Off    []Offload        // offloads to turn off
+	Bare   bool             // a port of something that only carries frames: no IPv6, so the kernel sends nothing of its own
 }
 
 // Veth joins two namespaces (or one with itself) by a veth pair, sets up both
@@ -84,6 +85,11 @@ func (e End) setUp() error {
 	}
 	if e.Pfifo > 0 {
 		if err := e.NS.SetPfifo(e.Name, e.Pfifo); err != nil {
+			return err
+		}
+	}
+	if e.Bare {
+		if err := e.NS.SetSysctl("net/ipv6/conf/"+e.Name+"/disable_ipv6", "1"); err != nil {
 			return err
 		}
 	}
