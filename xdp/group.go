@@ -51,6 +51,7 @@ type Group struct {
 	poll    []unix.PollFd // the eventfd, then the sockets
 	limit   unix.Timespec
 	precise bool
+	pace    pace
 }
 
 // Open attaches to the interfaces and opens their sockets. pool is cut from

@@ -3,6 +3,7 @@
 package xdp
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -129,5 +130,35 @@ func TestOpenErrors(t *testing.T) {
 		if a, e := w.host.Interface("vh"); e != nil || a.Xdp.Attached {
 			t.Fatalf("after %v: a program stayed", err)
 		}
+	}
+}
+
+// A kernel whose programs know no packets of several pieces (before 5.18).
+func TestLargeMTUWithoutPieces(t *testing.T) {
+	lab.Root(t)
+	w := newWire(t, lab.End{MTU: 9000})
+	a, err := newAddresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	err = w.host.Do(func() error {
+		n, err := findNIC("vh")
+		if err != nil {
+			return err
+		}
+		if err := n.load(a); err != nil {
+			return err
+		}
+		defer n.detach()
+		n.program.Close()
+		n.frags = false
+		if n.program, err = newProgram(n.sockets, a, false); err != nil {
+			return err
+		}
+		return n.attach(Native)
+	})
+	if !errors.Is(err, unix.ERANGE) || !strings.Contains(err.Error(), "3506") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -272,48 +273,56 @@ func TestTwoQueues(t *testing.T) {
 	}
 }
 
-func TestWaitAndWake(t *testing.T) {
+// The peer's kernel asks for an IPv6 address on its multicast group; the
+// address comes and goes while the group is open.
+func TestNeighbourSolicitation(t *testing.T) {
 	lab.Root(t)
-	w := newWire(t, lab.End{})
-	s := open(t, w.host, config(Generic))
-	defer s.end()
-	begin := time.Now()
-	s.Wait(int64(3 * time.Millisecond))
-	if d := time.Since(begin); d < 3*time.Millisecond {
-		t.Errorf("slept %v", d)
-	}
-	for range 200 { // from another goroutine, at any moment
-		woken := make(chan struct{})
-		go func() {
-			s.Wake()
-			s.Wake()
-			close(woken)
-		}()
-		begin := time.Now()
-		s.Wait(int64(5 * time.Second))
-		if time.Since(begin) > 4*time.Second {
-			t.Fatal("a wake was lost")
-		}
-		<-woken
-		s.Wait(0) // answers one that came after
-	}
-	begin = time.Now()
-	s.Wait(int64(2 * time.Millisecond))
-	if time.Since(begin) < 2*time.Millisecond {
-		t.Error("a wake was answered twice")
-	}
-	s.Wake()
-	s.Wait(-1)
-	go func() { s.Wake() }()
-	s.Wait(-1)
-	// Packets end a sleep.
-	done := make(chan error, 1)
-	go func() { done <- ping(w.peer, hostAddr, 8) }()
-	if !s.each(4*time.Second, s.pong) {
-		t.Error("packets did not end the sleep")
-	}
-	if err := s.pongs(func() error { return <-done }); err != nil {
-		t.Error(err)
+	for _, m := range []Mode{Generic, Native} {
+		t.Run(m.String(), func(t *testing.T) {
+			w := newWire(t, lab.End{})
+			if err := w.peer.AddAddr("vp", netip.MustParsePrefix("fd00:9::1/64")); err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, w.host, config(m))
+			defer s.end()
+			ours := netip.MustParseAddr("fd00:9::12:3456")
+			group := solicitedNode(ours).As16()
+			asked := func(within time.Duration) bool {
+				t.Helper()
+				err := w.peer.Do(func() error {
+					c, err := net.Dial("udp6", netip.AddrPortFrom(ours, 9).String())
+					if err != nil {
+						return err
+					}
+					defer c.Close()
+					_, err = c.Write([]byte("who has it?")) // asks three times, a second apart
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.each(within, func(_ *Socket, b []byte) bool {
+					const solicitation = 135
+					return len(b) >= 78 && [16]byte(b[38:54]) == group && b[54] == solicitation && [16]byte(b[62:78]) == ours.As16()
+				})
+			}
+			if asked(200 * time.Millisecond) {
+				t.Error("asked for an address that is not ours")
+			}
+			if err := s.AddAddress(ours); err != nil {
+				t.Fatal(err)
+			}
+			if !asked(5 * time.Second) {
+				t.Error("no solicitation came")
+			}
+			if err := s.RemoveAddress(ours); err != nil {
+				t.Fatal(err)
+			}
+			s.each(time.Millisecond, func(*Socket, []byte) bool { return false }) // what came before
+			if asked(1200 * time.Millisecond) {
+				t.Error("asked for an address that is not ours any more")
+			}
+		})
 	}
 }
 
