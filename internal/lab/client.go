@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// Client is a client on the kernel's TCP or MPTCP, for an [Origin]. Only NS is
-// required.
+// Client is a client on the kernel's TCP or MPTCP, for an [Origin].
 type Client struct {
-	NS         *NS
+	NS         *NS // nil: that of the calling thread, for loops inside [NS.Do] that dial often
 	MPTCP      bool
 	Local      netip.Addr     // source of the (first) subflow
 	Device     string         // interface of the (first) subflow
@@ -114,10 +113,16 @@ func (c *Client) connect(ctx context.Context, target string) (*net.TCPConn, erro
 		return nil, fmt.Errorf("without a proxy the target must be an address and port: %w", err)
 	}
 	var conn net.Conn
-	err := c.NS.Do(func() (err error) {
+	dial := func() (err error) {
 		conn, err = d.DialContext(ctx, "tcp", target)
 		return err
-	})
+	}
+	var err error
+	if c.NS != nil {
+		err = c.NS.Do(dial)
+	} else {
+		err = dial()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -165,6 +165,16 @@ func TestTransferLimitedByTime(t *testing.T) {
 			t.Errorf("%s: %d bytes in %v", name, tr.Bytes, took)
 		}
 	}
+	if err := client.Do(func() error { // many small ones, from inside
+		for range 100 {
+			if _, err := (&Client{}).Download(t.Context(), o.Addr.String(), Limit{Bytes: 1024}, 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 	cl.Device = "c2" // no route there
 	cl.Timeout = 200 * time.Millisecond
 	if c, err := cl.Dial(t.Context(), o.Addr.String()); err == nil {

@@ -33,6 +33,7 @@ type request struct {
 	Directions []Direction  `json:",omitempty"`
 	Set        *link.Config `json:",omitempty"`
 	Up         *bool        `json:",omitempty"`
+	Reset      bool         `json:",omitempty"`
 }
 
 type reply struct {
@@ -86,5 +87,9 @@ func (e *engine) do(q request) (Stats, error) {
 			e.wires[i].link.SetUp(*q.Up)
 		}
 	}
-	return e.stats(), nil
+	s := e.stats()
+	if q.Reset {
+		e.late = late{}
+	}
+	return s, nil
 }

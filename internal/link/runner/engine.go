@@ -77,6 +77,9 @@ func (e *engine) openPort(name string, c link.Config) (*port, error) {
 // queue and in flight.
 func slots(c link.Config) int {
 	const frame = 750
+	if c.Rate == 0 {
+		return maxSlots / 2 // 40 ms at 4 Gbit/s
+	}
 	queue := max(c.QueueBytes, link.DefaultQueue(c.Rate))
 	flight := c.Rate / 8 * ((c.Delay+c.Jitter+c.ReorderDelay)/1_000_000 + 1) / 1000
 	return int(min(int64(queue)/frame+flight/frame, maxSlots))

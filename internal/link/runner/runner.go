@@ -108,6 +108,10 @@ func (r *Runner) Stats() (Stats, error) {
 	return s, err
 }
 
+// Reset returns the statistics and begins those of lateness anew; the links'
+// counters go on.
+func (r *Runner) Reset() (Stats, error) { return r.call(request{Reset: true}) }
+
 var errClosed = errors.New("the runner is closed")
 
 // Close stops the runner. What is in flight is lost. Extra calls are no-ops.
