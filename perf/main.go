@@ -22,6 +22,8 @@ type commands struct {
 	Runs int    `default:"5" help:"How often each case is run, the cases taking turns."`
 
 	Ceiling ceiling `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
+	Chain   chain   `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
+	Socks   socks   `cmd:"" hidden:"" help:"The peer of chain."`
 }
 
 func main() {
@@ -29,7 +31,7 @@ func main() {
 	ctx := kong.Parse(&c, kong.Name("perf"), kong.Description("Measure mpxd."), kong.UsageOnError())
 	r := newReport(ctx.Command(), c.Runs)
 	err := ctx.Run(r)
-	if err == nil {
+	if err == nil && ctx.Command() != "socks" {
 		err = r.publish(os.Stdout, c.JSON, c.Out)
 	}
 	if err != nil {
