@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -192,5 +191,3 @@ func TestExitStatus(t *testing.T) {
 		}
 	}
 }
-
-var silent = slog.New(slog.DiscardHandler)

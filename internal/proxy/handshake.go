@@ -121,6 +121,7 @@ func (p *Proxy) open(s *stack.Shard, i uint32, x *session, msg []byte) {
 		}
 	}
 	if d.addr.IsValid() {
+		x.peer[upstream] = endpointOf(netip.AddrPortFrom(d.addr, d.port))
 		p.resolved(s, i, x, []netip.Addr{d.addr}, nil)
 		return
 	}

@@ -38,7 +38,7 @@ var gone = [2]End{ClientGone, UpstreamGone}
 type Record struct {
 	Client   netip.AddrPort
 	Name     string         // the name asked for; "": an address
-	Upstream netip.AddrPort // what was dialled last; not valid: nothing
+	Upstream netip.AddrPort // the address asked for, or of the name's the one dialled last; not valid: none
 	End      End
 	Why      tcp.Reason // of the connection that ended by itself
 	Reply    Code       // what the request was answered; with End Refused and Succeeded, the greeting was refused
