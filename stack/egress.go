@@ -90,34 +90,45 @@ func (s *Shard) visit(q *queue, id uint32, fresh bool) (work int) {
 		s.push(&n.held, id)
 		return 1
 	}
-	if !fresh {
-		fl.deficit += quantum
+	if fl.left == 0 {
+		fl.begin()
 	}
 	seg := &s.out
-	for work = 1; work <= segmentsPerVisit; work++ {
-		if !s.canSend(q) {
-			if fresh {
-				s.unshift(&q.fresh, id)
-			} else {
-				s.unshift(&q.bulk, id)
-			}
+	for work = 1; ; work++ {
+		if !s.canSend(q) { // it is still its turn, with what is left of it
+			s.unshift(q.line(fresh), id)
 			return work
 		}
 		if !s.set.Output(&s.env, fl.f, seg) {
-			fl.deficit = 0
+			fl.left, fl.deficit = 0, 0
 			s.settle(id)
 			return work
 		}
 		s.segment(q, fl, n, seg)
-		if fresh && seg.Len > 0 {
-			break
-		}
-		if fl.deficit -= int32(seg.Len); !fresh && fl.deficit <= 0 {
-			break
+		fl.left--
+		fl.deficit -= int32(seg.Len)
+		if fresh && seg.Len > 0 || fl.left == 0 || fl.deficit <= 0 {
+			fl.left = 0
+			s.push(&q.bulk, id)
+			return work
 		}
 	}
-	s.push(&q.bulk, id)
-	return work
+}
+
+// begin is the start of a flow's visit. What it may send in bytes is carried over
+// if it sent few, small segments; it does not pile up.
+func (fl *flow) begin() {
+	fl.left = segmentsPerVisit
+	if fl.deficit <= 0 {
+		fl.deficit += quantum
+	}
+}
+
+func (q *queue) line(fresh bool) *list {
+	if fresh {
+		return &q.fresh
+	}
+	return &q.bulk
 }
 
 // settle looks at a flow that has nothing more to send now.

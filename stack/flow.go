@@ -17,6 +17,7 @@ type flow struct {
 	next    uint32 // in the list it is queued in
 	hop     uint32 // its neighbour
 	deficit int32  // bytes it may still send in this round
+	left    uint8  // segments it may still send in this visit; 0: the next one begins anew
 	sum     uint16 // of the pseudo-header without the length
 	queued  bool   // it is in one list: of a queue, or held by its neighbour
 }
