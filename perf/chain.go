@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mpxd/mpxd/internal/lab"
+	"github.com/mpxd/mpxd/xdp"
 )
 
 // chain measures kernel client -> proxy -> kernel origin over veth, with mpxd
@@ -19,9 +20,9 @@ import (
 // hosts share the machine, so what counts is the processor time of the whole
 // chain for each gigabyte that came through.
 type chain struct {
-	Seconds  float64 `default:"2" help:"How long each run is measured."`
-	XDPMode  string  `name:"xdp-mode" default:"generic" enum:"auto,zerocopy,native,generic" help:"XDP mode of mpxd: ${enum}."`
-	Offloads bool    `help:"Leave the kernel's offloads on: super-packets instead of packets of MTU size."`
+	Seconds  float64  `default:"2" help:"How long each run is measured."`
+	XDPMode  xdp.Mode `name:"xdp-mode" default:"generic" help:"XDP mode of mpxd: auto, zero-copy, native or generic."`
+	Offloads bool     `help:"Leave the kernel's offloads on: super-packets instead of packets of MTU size."`
 }
 
 // proxies are measured in this order, the product first.

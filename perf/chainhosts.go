@@ -84,7 +84,7 @@ func (c *chain) build(proxy, program string) (h *chainHosts, err error) {
 	if h.origin, err = far.Serve(lab.Listen{Addr: netip.AddrPortFrom(chainOrigin.Addr(), 0)}); err != nil {
 		return h, err
 	}
-	return h, h.start(middle, program, c.XDPMode)
+	return h, h.start(middle, program, c.XDPMode.String())
 }
 
 func (h *chainHosts) space(name string) (*lab.NS, error) {
@@ -114,7 +114,7 @@ func (h *chainHosts) configure(middle, far *lab.NS) error {
 
 // start runs the proxy and waits until it listens.
 func (h *chainHosts) start(ns *lab.NS, program, mode string) (err error) {
-	args := []string{"serve", "--until-eof", "--xdp-mode", mode, "--interface", strings.Join(chainLinks, ","),
+	args := []string{"serve", "--supervised", "--xdp-mode", mode, "--interface", strings.Join(chainLinks, ","),
 		"--listen", fmt.Sprintf(":%d", chainPort), "--address"}
 	var addrs []string
 	for i, p := range chainProxy {

@@ -22,6 +22,7 @@ type commands struct {
 	Runs int    `default:"5" help:"How often each case is run, the cases taking turns."`
 
 	Ceiling ceiling `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
+	Engine  engine  `cmd:"" help:"One shard that relays in memory: processor time of a relayed segment."`
 	Chain   chain   `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
 	Socks   socks   `cmd:"" hidden:"" help:"The peer of chain."`
 }

@@ -32,6 +32,7 @@ A second signal ends the process at once.`
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the SOCKS5 proxy."`
 	Cat     catCommand     `cmd:"" help:"Connect standard input and output with a connection of the stack, like netcat."`
+	Demo    demoCommand    `cmd:"" help:"Show it all on this machine: a phone with two links in network namespaces."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

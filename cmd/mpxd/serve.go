@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -24,12 +26,23 @@ type serveCommand struct {
 	Sessions int            `default:"65536" help:"Sessions at once; more are refused (${default})."`
 	Idle     time.Duration  `default:"5m" help:"How long a session may stand still (${default})."`
 	Stats    time.Duration  `placeholder:"DURATION" help:"Log what was done every so often."`
+
+	Supervised bool `hidden:"" help:"Say the XDP mode on standard output when ready, and end when standard input does."`
 }
 
 func (c *serveCommand) Run(ctx context.Context, s streams) error {
 	r := proxy.NewHostResolver(proxy.ResolverConfig{Server: c.DNS})
 	defer r.Close()
-	return serve(ctx, c, r, s.log, nil)
+	if !c.Supervised {
+		return serve(ctx, c, r, s.log, nil)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, s.in) // it ends when the supervisor does
+		stop()
+	}()
+	return serve(ctx, c, r, s.log, func(h *host) { fmt.Fprintln(s.out, h.group.Mode()) })
 }
 
 // serve runs the proxy in the network namespace of the calling goroutine's
