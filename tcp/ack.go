@@ -125,6 +125,7 @@ func later(a, b Seq) Seq {
 // afterAck is what loss recovery and congestion control make of it.
 func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	advanced := c.sndUna != a.una
+	recovering := c.phase == fastRecovery
 	c.resolveTail(e, a)
 	if advanced {
 		c.undoSpurious(e, a)
@@ -150,11 +151,11 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 			Now: e.Now, Acked: a.delivered, InFlight: a.prior,
 			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
 			Limited: a.una.Before(c.limitedEnd), Round: round,
-			Recovery: c.phase == fastRecovery,
+			Recovery: recovering || c.phase == fastRecovery,
 		})
 	}
 	if c.phase == fastRecovery {
-		c.reduce(a.delivered, advanced && !newly)
+		c.reduce(a.delivered, advanced && (!newly || !c.has(useSACK)))
 	}
 }
 

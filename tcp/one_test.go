@@ -77,7 +77,7 @@ func (o *one) out() []Segment {
 	var all []Segment
 	var seg Segment
 	for o.conn.Output(&o.env, &seg) {
-		if len(all) > 10000 {
+		if len(all) > 50000 {
 			o.t.Fatal("Output does not end")
 		}
 		if seg.HeaderLen() > MaxHeader {

@@ -23,9 +23,10 @@ func (c *Conn) detect(e *Env, a *acked) bool {
 func (c *Conn) detectReno(e *Env, a *acked) bool {
 	if advanced := c.sndUna != a.una; advanced {
 		// Each segment below it was counted when its duplicate ACK came.
-		a.delivered -= min(a.delivered, uint32(c.dupAcks)*c.cc.MSS)
 		got := uint16(min(uint32(c.sndUna-a.una)/c.cc.MSS, 1<<15))
-		c.dupAcks -= min(c.dupAcks, max(got, 1)-1)
+		told := min(c.dupAcks, max(got, 1)-1)
+		c.dupAcks -= told
+		a.delivered -= min(a.delivered, uint32(told)*c.cc.MSS)
 		if c.phase == open {
 			c.dupAcks = 0
 		}
@@ -83,7 +84,8 @@ func (c *Conn) endRecovery() {
 
 // reduce leads the window to Ssthresh in proportion to what arrives (PRR,
 // RFC 6937, 3.1). safe: the ACK made progress and found no further loss, so
-// that one segment more than was delivered may go.
+// that one segment more than was delivered may go. (Without SACK progress that
+// finds a loss is how every hole is repaired, RFC 6582, 3.2.)
 func (c *Conn) reduce(delivered uint32, safe bool) {
 	c.prrDelivered += delivered
 	pipe, mss := c.inFlight(), c.cc.MSS

@@ -129,15 +129,12 @@ func (c *Conn) markSACKed(e *Env, id uint32, a *acked) {
 // peer dropped what it had reported (RFC 2018, 8).
 func (c *Conn) renege(e *Env) {
 	e.Count.SACKReneging++
-	for id := c.sndq.head; id != 0 && id != c.fresh; {
-		n := e.Nodes.At(id)
-		if n.flags&sacked != 0 {
-			n.flags = n.flags&^sacked | inFlight
-			// Sent long ago: in front of all others.
-			c.flight.insert(e.Nodes, 0, id)
-			c.pipe += n.len()
+	walk := maxWalk
+	for id := c.lastSent(e.Nodes); id != 0; id = e.Nodes.At(id).Prev {
+		if n := e.Nodes.At(id); n.flags&sacked != 0 {
+			n.flags &^= sacked
+			c.relaunch(e.Nodes, id, &walk)
 		}
-		id = n.Next
 	}
 	c.sackedNodes, c.hint = 0, 0
 	c.sackSeen = [len(c.sackSeen)]Block{}

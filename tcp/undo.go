@@ -59,14 +59,26 @@ func (c *Conn) undo(e *Env) {
 	c.unlose(e.Nodes)
 }
 
-// unlose puts the lost nodes back among those in flight. They were sent
-// before all of them. Bounded by the send queue, once per recovery.
+// unlose puts the lost nodes back among those in flight. Bounded by the send
+// queue, once per recovery.
 func (c *Conn) unlose(ns *Nodes) {
+	walk := maxWalk
 	for id := c.gone.tail; id != 0; id = c.gone.tail {
-		n := ns.At(id)
 		c.leave(ns, id)
-		n.flags |= inFlight
-		c.flight.insert(ns, 0, id)
-		c.pipe += n.len()
+		c.relaunch(ns, id, &walk)
 	}
+}
+
+// relaunch puts a node that was sent some time ago among those in flight. Few
+// of them, if any, were sent before it; should walk not suffice it stands too
+// early and is found lost a little late.
+func (c *Conn) relaunch(ns *Nodes, id uint32, walk *int) {
+	n := ns.At(id)
+	at, next := uint32(0), c.flight.head
+	for ; next != 0 && ns.At(next).sent < n.sent && *walk > 0; *walk-- {
+		at, next = next, ns.At(next).after
+	}
+	n.flags |= inFlight
+	c.flight.insert(ns, at, id)
+	c.pipe += n.len()
 }
