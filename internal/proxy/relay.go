@@ -48,9 +48,6 @@ func (p *Proxy) patience(x *session) tcp.Time {
 func (p *Proxy) pump(s *stack.Shard, x *session, a side) {
 	from, to := x.leg[a], x.leg[a.other()]
 	for {
-		if s.Room(to) <= 0 {
-			return // its Writable brings us back
-		}
 		d := x.held[a]
 		if d.Len == 0 {
 			var ok bool
@@ -60,7 +57,7 @@ func (p *Proxy) pump(s *stack.Shard, x *session, a side) {
 			}
 		}
 		if !s.Send(to, d) {
-			x.held[a] = d
+			x.held[a] = d // no room: its Writable brings us back
 			return
 		}
 		x.held[a] = frame.Span{}
