@@ -25,14 +25,14 @@ func TestRelay(t *testing.T) {
 		"dup":     {Rate: 1e8, Delay: ms, Duplicate: 50000},
 		"corrupt": {Rate: 1e8, Delay: ms, Corrupt: 10000},
 		"all": {Rate: 5e7, Delay: 5 * ms, Jitter: 2 * ms, Loss: 5000, Reorder: 10000, ReorderDelay: 3 * ms,
-			Duplicate: 5000, Corrupt: 2000, Burst: link.Burst{Enter: 200, Leave: 200000, Loss: link.Million}},
+			Duplicate: 5000, Corrupt: 2000, Burst: link.Burst{Enter: 200, Leave: 500000, Loss: link.Million}},
 	}
 	for kind, l := range kinds {
 		for family, path := range paths {
 			t.Run(kind+"/"+family, func(t *testing.T) {
 				t.Parallel()
 				for seed := range seeds() {
-					w := newWorld(t, worldConfig{seed: seed + 1, access: l, core: l})
+					w := newWorld(t, worldConfig{seed: seed + 1, access: l, core: l, proxy: patient})
 					w.exchange(t, path.at, path.to, 3<<20, 2<<20)
 					w.settle(t)
 				}
@@ -40,6 +40,9 @@ func TestRelay(t *testing.T) {
 		}
 	}
 }
+
+// patient outwaits the back-off of retransmissions into a burst of losses.
+var patient = Config{Linger: 300 * tcp.Second}
 
 func seeds() uint64 {
 	if testing.Short() {
