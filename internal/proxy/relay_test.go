@@ -222,7 +222,7 @@ func TestVanished(t *testing.T) {
 		"while nothing moves":  {hello("10.2.0.1:80"), 1 << 20},
 		"while it is resolved": {hello("never.example:80"), 0},
 	} {
-		w := newWorld(t, worldConfig{seed: 1, access: link.Config{Delay: ms}, proxy: Config{Resolver: names{"never.example": nil}}})
+		w := newWorld(t, worldConfig{seed: 1, access: link.Config{Rate: 1e8, Delay: ms}, proxy: Config{Resolver: names{"never.example": nil}}})
 		o := w.serve(c.down)
 		o.After = c.down == 1<<20
 		g := w.visit(t, &guest{say: c.say, answer: 12, up: -1, key: 1, want: 2})
