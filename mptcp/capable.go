@@ -42,7 +42,7 @@ func (s *Set) offered(e *tcp.Env, c *conn, sf *subflow, syn *tcp.Segment) {
 // begin notes a subflow's initial sequence numbers once tcp knows them.
 func (sf *subflow) begin() {
 	st := sf.tcp.Status()
-	sf.iss, sf.irs, sf.una, sf.staleUna = st.ISS, st.IRS, st.SndUna, st.SndUna
+	sf.iss, sf.irs, sf.una, sf.staleUna, sf.rateUna = st.ISS, st.IRS, st.SndUna, st.SndUna, st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 }
 

@@ -13,11 +13,12 @@ type conn struct {
 
 	localKey, remoteKey uint64
 
-	retransAt tcp.Time // data-level retransmission
-	probeAt   tcp.Time // zero-window probe
-	closeAt   tcp.Time // end of a life without subflows or without application
-	reported  tcp.Time // what ConnDeadline said last
-	rto       tcp.Time // the longest of the subflows'
+	retransAt  tcp.Time // data-level retransmission
+	probeAt    tcp.Time // zero-window probe
+	closeAt    tcp.Time // end of a life without subflows or without application
+	tightUntil tcp.Time // the peer's window stopped us a while before
+	reported   tcp.Time // what ConnDeadline said last
+	rto        tcp.Time // the longest of the subflows'
 
 	sq      fifo   // data not yet DATA_ACKed, sent or not
 	cur     uint32 // node of sq that holds sndNxt; 0: all was scheduled
@@ -96,6 +97,10 @@ type subflow struct {
 	iss, irs                tcp.Seq
 	una                     tcp.Seq // acknowledged at the subflow
 	suspectAt               tcp.Time
+	freshUntil              tcp.Time // it works again since a while before
+	rateAt                  tcp.Time // when rate was last measured, at rateUna
+	rate                    uint64   // bytes a second
+	rateUna                 tcp.Seq
 	failDSN                 uint64  // of the MP_FAIL we owe with a RST
 	staleUna                tcp.Seq // una when it timed out
 	pendSum                 uint16

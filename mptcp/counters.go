@@ -40,6 +40,7 @@ type Counters struct {
 
 	// Sending.
 	MPTCPRetrans    uint64 // ranges sent again on another subflow
+	Unblocked       uint64 // mappings sent again because they held the window up
 	DataRTO         uint64 // data-level timeouts
 	WinProbe        uint64 // data-level zero window probes
 	SubflowStale    uint64

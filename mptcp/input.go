@@ -67,7 +67,8 @@ func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *opt
 	st := sf.tcp.Status()
 	sf.una = st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
-	s.alive(sf)
+	sf.measure(e.Now, &st)
+	s.alive(e, sf)
 	if seg.Flags&tcp.RST != 0 {
 		s.onReset(e, c, sf, o)
 		return
@@ -185,9 +186,10 @@ func (s *Set) onMapping(e *tcp.Env, c *conn, sf *subflow, m mapping) bool {
 
 // alive notes that the peer was heard on a subflow, and whether it confirmed
 // anything.
-func (s *Set) alive(sf *subflow) {
+func (s *Set) alive(e *tcp.Env, sf *subflow) {
 	if sf.stale && sf.una != sf.staleUna {
 		sf.stale = false
+		sf.freshUntil = e.Now + freshFor
 		s.Count.SubflowRecover++
 	}
 	if sf.suspect {

@@ -149,7 +149,17 @@ func (s *Set) joined(c *conn, sf *subflow) {
 	sf.tcp.Credit(0)
 	c.joined = true
 	c.closeAt = tcp.Never
+	for i := c.first; i != 0; i = s.flows.At(i).next {
+		s.flows.At(i).tcp.Persevere(maxRTO, retries)
+	}
 }
+
+// With another path to go on, a silent one is asked every second, so that it
+// is in use again within a second of its return, and for a minute.
+const (
+	maxRTO  = tcp.Second
+	retries = 60
+)
 
 // OpenSubflow begins a join of our own: one more subflow of a connection that
 // both sides have confirmed (RFC 8684, 3.1: not before a DSS has come).

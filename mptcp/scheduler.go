@@ -14,6 +14,7 @@ type Scheduler interface {
 // View is a subflow as a scheduler sees it.
 type View struct {
 	SRTT   tcp.Time // 0: not measured
+	MinRTT tcp.Time
 	MSS    uint32
 	Cwnd   uint32
 	Queued uint32 // in flight or waiting in the subflow
@@ -41,8 +42,40 @@ func (v *View) Room() uint32 {
 	return v.Cwnd - v.Queued + v.ahead()
 }
 
+// measure keeps the highest rate of the last round trips at which the peer
+// acknowledged data.
+func (sf *subflow) measure(now tcp.Time, st *tcp.Status) {
+	took := now - sf.rateAt
+	if took < max(st.SRTT, 10*tcp.Millisecond) {
+		return
+	}
+	rate := uint64(sf.una-sf.rateUna) * uint64(tcp.Second) / uint64(took)
+	sf.rate = max(rate, sf.rate-sf.rate/8)
+	sf.rateAt, sf.rateUna = now, sf.una
+}
+
+// quiet is the congestion window without what only fills a queue: what the path
+// carries in its least round trip, and a quarter more, so that it can show that
+// it carries more.
+func (sf *subflow) quiet(st *tcp.Status) uint32 {
+	bdp := sf.rate * uint64(st.MinRTT) / uint64(tcp.Second)
+	return uint32(min(uint64(st.Cwnd), bdp+bdp/4+10*uint64(st.MSS)))
+}
+
+// tightFor is how long after the peer's window last stopped us the paths'
+// queues are kept short: some round trips.
+const tightFor = tcp.Second
+
+// freshFor is how long a path that works again is taken for as fast as it can
+// be: what was measured across its silence says nothing.
+const freshFor = tcp.Second
+
 // look takes a view of every subflow that may carry data.
-func (s *Set) look(c *conn) []View {
+//
+// While the peer's window is what limits the connection, a queue in one path
+// does not add throughput but takes the window from the others: there each
+// path is given no more than it carries.
+func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
 	rto := tcp.Time(0)
 	for i := c.first; i != 0; {
@@ -53,8 +86,15 @@ func (s *Set) look(c *conn) []View {
 		}
 		st := sf.tcp.Status()
 		rto = max(rto, st.RTO)
-		subs = append(subs, View{SRTT: st.SRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent,
-			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self})
+		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent,
+			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self}
+		if e.Now < c.tightUntil && c.nsub > 1 {
+			v.Cwnd = sf.quiet(&st)
+		}
+		if e.Now < sf.freshUntil {
+			v.SRTT = v.MinRTT
+		}
+		subs = append(subs, v)
 	}
 	if len(subs) == 1 {
 		subs[0].Stale = false // what else

@@ -37,11 +37,12 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 	if !c.keyed || c.plain || c.over {
 		return
 	}
-	if c.again == 0 && (c.cur == 0 || !after(c.wndEnd, c.sndNxt)) {
+	if c.again == 0 && (c.cur == 0 || !c.joined && !after(c.wndEnd, c.sndNxt)) {
 		s.pushFin(c)
+		s.watch(e, c)
 		return
 	}
-	subs := s.look(c)
+	subs := s.look(e, c)
 	for c.again != 0 && s.pushAgain(e, c, subs) {
 	}
 	for c.cur != 0 {
@@ -64,8 +65,57 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		c.cur = next
 		subs[i].used(n)
 	}
+	if c.joined && c.cur != 0 && !after(c.wndEnd, c.sndNxt) {
+		c.tightUntil = e.Now + tightFor
+		if c.again == 0 {
+			s.unblock(e, c, subs)
+		}
+	}
 	s.pushFin(c)
 	s.watch(e, c)
+}
+
+// unblock is for a connection that is stopped by the peer's window while a
+// path has nothing to do: what holds the window up, the oldest data on a slower
+// path, is sent there too, each mapping once. It costs what would stay idle.
+func (s *Set) unblock(e *tcp.Env, c *conn, subs []View) {
+	i, _ := s.sched.Pick(subs, maxBurst)
+	if i < 0 || subs[i].Unsent > 0 {
+		return
+	}
+	for j := range subs {
+		if j == i || !faster(&subs[i], &subs[j]) {
+			continue
+		}
+		sf := s.flows.At(subs[j].index)
+		s.settled(c, sf)
+		m := s.oldest(c, sf)
+		if m == nil || m.resent {
+			continue
+		}
+		m.resent = true
+		s.Count.Unblocked++
+		s.pushRange(c, m.dsn, m.len, m.node, sf.self)
+		for c.again != 0 && s.pushAgain(e, c, subs) {
+		}
+		return
+	}
+}
+
+// oldest is the mapping of a subflow that holds the byte at sndUna, or nil.
+func (s *Set) oldest(c *conn, sf *subflow) *mapping {
+	i := sf.tx.head
+	for range maxWalk {
+		if i == 0 {
+			return nil
+		}
+		m := s.maps.At(i)
+		if !after(m.dsn, c.sndUna) && after(m.endDSN(), c.sndUna) {
+			return m
+		}
+		i = m.next
+	}
+	return nil
 }
 
 // burst gives up to n bytes from dsn on, which lie in node i and its

@@ -107,7 +107,6 @@ func (c *Conn) progress(e *Env) {
 	}
 	// Marks that lie behind must not come back as lying ahead when the
 	// sequence space wraps.
-	c.limitedEnd = later(c.limitedEnd, c.sndUna)
 	c.lostEnd = later(c.lostEnd, c.sndUna)
 	if c.phase == open {
 		c.recover = later(c.recover, c.sndUna)
@@ -154,6 +153,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 			Recovery: recovering || c.phase == fastRecovery,
 		})
 	}
+	c.limitedEnd = later(c.limitedEnd, c.sndUna) // after Limited was told
 	if c.phase == fastRecovery {
 		c.reduce(a.delivered, advanced && (!newly || !c.has(useSACK)))
 	}
