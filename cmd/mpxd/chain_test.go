@@ -123,7 +123,8 @@ func (c *chain) serve(t testing.TB, command *serveCommand, r proxy.Resolver) *ru
 		})
 	}()
 	over := false
-	run := &running{stop: func() {
+	run := &running{}
+	run.stop = func() {
 		if over {
 			return
 		}
@@ -132,7 +133,10 @@ func (c *chain) serve(t testing.TB, command *serveCommand, r proxy.Resolver) *ru
 		if err := <-ended; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-	}}
+		if p := run.pool; p.Free() != p.Frames() {
+			t.Errorf("%d of %d frames are not free: %v", p.Frames()-p.Free(), p.Frames(), p.Leaks(5))
+		}
+	}
 	select {
 	case run.host = <-ready:
 	case err := <-ended:

@@ -32,8 +32,8 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer origin.Close()
-		client := lab.Client{NS: c.client, Proxy: entry(v6)}
 		to := origin.Addr.String()
+		client := lab.Client{NS: c.client, Proxy: entry(v6)}
 		for _, size := range []int64{1, 1 << 20, 32 << 20} {
 			down, err := client.Download(ctx, to, lab.Limit{Bytes: size}, uint64(size))
 			if err != nil {
