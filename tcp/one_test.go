@@ -19,8 +19,11 @@ type one struct {
 
 var peerISS Seq = 4294967000 // wraps within the first segment
 
-func newOne(t testing.TB) *one {
-	return &one{host: newHost(1, DefaultConfig(), 4096), t: t, wnd: 1000}
+func newOne(t testing.TB) *one { return newOneOf(t, 512) }
+
+// newOneOf has a pool of the given number of frames.
+func newOneOf(t testing.TB, frames int) *one {
+	return &one{host: newHost(1, DefaultConfig(), frames), t: t, wnd: 1000}
 }
 
 func (o *one) accept() {

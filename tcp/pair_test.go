@@ -47,11 +47,8 @@ type host struct {
 	piece        int // bytes per Send
 	shut         bool
 	got          int
-	gotEOF       bool
 	slow         bool // do not read
 	whole, cut   int  // data segments sent without and with a copy
-	sumBad       int
-	sumOf        func([]byte) uint16
 }
 
 type packet struct {

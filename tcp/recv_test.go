@@ -158,7 +158,7 @@ func TestReceiveWindow(t *testing.T) {
 // CVE-2018-5390: tiny out-of-order segments pin a bounded number of frames and
 // cost a bounded time.
 func TestTinySegmentsAreBounded(t *testing.T) {
-	o := newOne(t)
+	o := newOneOf(t, 4096)
 	o.conf.RcvBuf = 256 << 10
 	o.established()
 	r := rand.New(rand.NewPCG(5, 5))
