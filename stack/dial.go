@@ -16,19 +16,23 @@ const (
 	portBuckets = 256
 )
 
-// Dial begins a connection. An error says it could not even begin (no route, no
-// free port). The outcome is told by Connected or Finished.
+// Dial begins a connection over plain TCP. An error says it could not even begin
+// (no route, no free port). The outcome is told by Connected or Finished.
 func (s *Shard) Dial(to netip.AddrPort, user uint32) (mptcp.Conn, error) {
-	if !to.IsValid() || to.Port() == 0 || to.Addr().IsUnspecified() || to.Addr().IsMulticast() {
-		return 0, ErrNoRoute
-	}
-	t := tcp.Tuple{Remote: fromNetip(to.Addr()), RemotePort: to.Port()}
-	h, ok := s.route(&t.Remote)
-	if !ok || s.impostor(&t.Remote) { // nothing loops back to us
-		return 0, ErrNoRoute
-	}
-	if s.short() {
-		return 0, ErrShort
+	return s.dial(to, user, s.conf.reserve(), s.set.Dial)
+}
+
+// DialMPTCP begins a connection that offers MPTCP, if it is enabled. It may
+// become plain TCP: Info tells.
+func (s *Shard) DialMPTCP(to netip.AddrPort, user uint32) (mptcp.Conn, error) {
+	return s.dial(to, user, 0, s.set.DialMPTCP)
+}
+
+func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
+	open func(*tcp.Env, *tcp.Tuple, tcp.Params, uint32) (mptcp.Conn, mptcp.Flow, bool)) (mptcp.Conn, error) {
+	t, h, err := s.aim(to, nil)
+	if err != nil {
+		return 0, err
 	}
 	hash, err := s.claim(&t, &h)
 	if err != nil {
@@ -38,13 +42,54 @@ func (s *Shard) Dial(to netip.AddrPort, user uint32) (mptcp.Conn, error) {
 	if via == 0 {
 		return 0, ErrLimit
 	}
-	c, f, ok := s.set.Dial(&s.env, &t, s.params(&t.Remote, &h, s.conf.reserve()), user)
+	c, f, ok := open(&s.env, &t, s.params(&t.Remote, &h, reserve), user)
 	if !ok {
 		return 0, ErrLimit
 	}
 	s.addFlow(f, &t, hash, via)
 	s.addConn(c, &t, 0)
 	return c, nil
+}
+
+// OpenSubflow adds a subflow to an MPTCP connection, from an address of ours
+// with the given address id. ErrLimit: the connection cannot have one (now).
+func (s *Shard) OpenSubflow(c mptcp.Conn, from netip.Addr, to netip.AddrPort, id uint8, backup bool) error {
+	local := fromNetip(from)
+	t, h, err := s.aim(to, &local)
+	if err != nil || s.conn(c) == nil || !s.ours(&local) || local.Is4() != t.Remote.Is4() {
+		return ErrNoRoute
+	}
+	t.Local = local
+	hash, ok := s.claimPort(&t)
+	if !ok {
+		return ErrNoPort
+	}
+	via := s.neighborOf(&h)
+	if via == 0 {
+		return ErrLimit
+	}
+	f, ok := s.set.OpenSubflow(&s.env, c, &t, s.params(&t.Remote, &h, 0), id, backup)
+	if !ok {
+		return ErrLimit
+	}
+	s.addFlow(f, &t, hash, via)
+	return nil
+}
+
+// aim checks a destination and finds the way to it.
+func (s *Shard) aim(to netip.AddrPort, from *tcp.Addr) (t tcp.Tuple, h hop, err error) {
+	if !to.IsValid() || to.Port() == 0 || to.Addr().IsUnspecified() || to.Addr().IsMulticast() {
+		return t, h, ErrNoRoute
+	}
+	t = tcp.Tuple{Remote: fromNetip(to.Addr()), RemotePort: to.Port()}
+	h, ok := s.route(&t.Remote, from)
+	if !ok || s.impostor(&t.Remote) { // nothing loops back to us
+		return t, h, ErrNoRoute
+	}
+	if s.short() {
+		return t, h, ErrShort
+	}
+	return t, h, nil
 }
 
 // claim completes the tuple with an address of ours and a free port: the first

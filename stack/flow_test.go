@@ -514,3 +514,25 @@ func TestShortFramesRefuseConnections(t *testing.T) {
 		t.Errorf("%d connections", c)
 	}
 }
+
+func TestRoutePrefersTheSpeakersSubnet(t *testing.T) {
+	any4 := netip.MustParsePrefix("0.0.0.0/0")
+	second := netip.MustParseAddr("10.9.0.1")
+	b := newBench(t, benchConfig{links: 2, edit: func(c *Config) {
+		c.Addresses = append(c.Addresses, Address{Prefix: netip.PrefixFrom(second, 24), Link: 1})
+		c.Routes = append(c.Routes, Route{Prefix: any4, Gateway: netip.MustParseAddr("10.9.0.254")},
+			Route{Prefix: netip.MustParsePrefix("198.51.100.0/24"), Gateway: gate4})
+	}})
+	for _, c := range []struct{ to, from, via string }{
+		{"192.0.2.7", "10.0.0.1", "10.0.0.254"},
+		{"192.0.2.7", "10.9.0.1", "10.9.0.254"},
+		{"198.51.100.1", "10.9.0.1", "10.0.0.254"}, // the longer prefix
+		{"10.0.0.9", "10.9.0.1", "10.0.0.9"},
+	} {
+		to, from := fromNetip(netip.MustParseAddr(c.to)), fromNetip(netip.MustParseAddr(c.from))
+		h, ok := b.route(&to, &from)
+		if link := b.onLink(netip.MustParseAddr(c.via)); !ok || toNetip(&h.addr).String() != c.via || h.link != link {
+			t.Errorf("%+v: via %v on link %d", c, toNetip(&h.addr), h.link)
+		}
+	}
+}

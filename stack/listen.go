@@ -32,7 +32,7 @@ func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, reus
 	if s.short() {
 		return DropSynPressure
 	}
-	h, ok := s.route(&t.Remote)
+	h, ok := s.route(&t.Remote, &t.Local)
 	if !ok {
 		return DropSynNoRoute
 	}

@@ -91,22 +91,44 @@ func be32(b []byte) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
-// route finds the next hop to a destination: the longest prefix wins, and
-// among equals our own subnet.
-func (s *Shard) route(to *tcp.Addr) (hop, bool) {
+// route finds the next hop to a destination: the longest prefix wins. Among
+// equals that which is on the subnet of the address we speak from does, if it is
+// known: with an uplink for each of our addresses, an answer leaves by the one on which
+// the question came, and each subflow has a path of its own.
+func (s *Shard) route(to, from *tcp.Addr) (hop, bool) {
 	dst := toNetip(to)
+	home := s.subnet(from)
 	best, h := -1, hop{}
+	consider := func(bits int, near bool, via hop) {
+		rank := 2 * bits
+		if near {
+			rank++
+		}
+		if rank > best {
+			best, h = rank, via
+		}
+	}
 	for i := range s.locals {
-		if l := &s.locals[i]; l.prefix.Bits() > best && l.prefix.Contains(dst) {
-			best, h = l.prefix.Bits(), hop{*to, l.link}
+		if l := &s.locals[i]; l.prefix.Contains(dst) {
+			consider(l.prefix.Bits(), from != nil && l.addr == *from, hop{*to, l.link})
 		}
 	}
 	for i := range s.routes {
-		if r := &s.routes[i]; r.Prefix.Bits() > best && r.Prefix.Contains(dst) {
-			best, h = r.Prefix.Bits(), hop{fromNetip(r.Gateway), s.onLink(r.Gateway)}
+		if r := &s.routes[i]; r.Prefix.Contains(dst) {
+			consider(r.Prefix.Bits(), home.Contains(r.Gateway), hop{fromNetip(r.Gateway), s.onLink(r.Gateway)})
 		}
 	}
 	return h, best >= 0
+}
+
+// subnet of an address of ours; the zero Prefix, which contains nothing, of others.
+func (s *Shard) subnet(a *tcp.Addr) netip.Prefix {
+	for i := range s.locals {
+		if a != nil && s.locals[i].addr == *a {
+			return s.locals[i].prefix
+		}
+	}
+	return netip.Prefix{}
 }
 
 // onLink is the link on which an address of our subnets is.

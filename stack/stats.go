@@ -1,6 +1,9 @@
 package stack
 
-import "github.com/mpxd/mpxd/tcp"
+import (
+	"github.com/mpxd/mpxd/mptcp"
+	"github.com/mpxd/mpxd/tcp"
+)
 
 // Stats counts what a shard did. It belongs to the shard's thread: others ask
 // for a copy through the mailbox.
@@ -25,3 +28,6 @@ type Stats struct {
 
 // Stats are the live counters.
 func (s *Shard) Stats() *Stats { return &s.stats }
+
+// MPTCP are the live counters of the connections.
+func (s *Shard) MPTCP() *mptcp.Counters { return &s.set.Count }

@@ -102,7 +102,7 @@ func TestTransfer(t *testing.T) {
 			t.Run(name+"/"+family, func(t *testing.T) {
 				t.Parallel()
 				p := newPair(t, pairConfig{seed: 1, link: l, client: NIC{HoldTx: 20 * tcp.Microsecond}})
-				p.exchange(t, to, 10<<20, 10<<20, 300*tcp.Second)
+				p.exchange(t, to, transfer, transfer, 300*tcp.Second)
 				t.Logf("%d ms", p.Now()/tcp.Millisecond)
 				p.settle(t)
 			})

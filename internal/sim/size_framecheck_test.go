@@ -1,0 +1,6 @@
+//go:build framecheck
+
+package sim
+
+// transfer is smaller where every holder of a frame is written down.
+const transfer = 1 << 20

@@ -1,0 +1,6 @@
+//go:build !framecheck
+
+package sim
+
+// transfer is how many bytes the transfers carry each way.
+const transfer = 10 << 20
