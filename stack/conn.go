@@ -263,6 +263,18 @@ func (s *Shard) Info(c mptcp.Conn) (mptcp.Info, bool) {
 	return s.set.Info(c)
 }
 
+// EachFlow calls f with a snapshot of every flow of the connection.
+func (s *Shard) EachFlow(c mptcp.Conn, f func(tcp.Status)) {
+	if s.conn(c) == nil {
+		return
+	}
+	s.set.EachFlow(c, func(id mptcp.Flow) {
+		if t := s.set.Tcp(id); t != nil {
+			f(t.Status())
+		}
+	})
+}
+
 // Requeue asks for another Ready(ev) in the next turn.
 func (s *Shard) Requeue(c mptcp.Conn, ev tcp.Event) {
 	s.stats.AppQueued++

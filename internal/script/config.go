@@ -1,0 +1,214 @@
+package script
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/mpxd/mpxd/stack"
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// network is where a script plays: by default the addresses of
+// documentation, one router between the host under test and the rest.
+type network struct {
+	local, remote, gateway netip.Addr
+	bits                   int
+	port                   uint16 // to listen on, and to connect to
+	mtu                    int
+	tolerance              tcp.Time
+}
+
+func defaultNetwork(v6 bool) network {
+	n := network{port: 8080, mtu: 1500, tolerance: 4 * tcp.Millisecond}
+	if v6 {
+		n.local, n.remote = netip.MustParseAddr("fd3d:0a0b:17d6::1"), netip.MustParseAddr("2001:db8::1")
+		n.gateway, n.bits = netip.MustParseAddr("fd3d:0a0b:17d6:8888::1"), 48
+		return n
+	}
+	n.local, n.remote = netip.MustParseAddr("192.168.0.1"), netip.MustParseAddr("192.0.2.1")
+	n.gateway, n.bits = netip.MustParseAddr("192.168.0.254"), 24
+	return n
+}
+
+// localAddrs is how many of our addresses, saddr0 and up, a script may use.
+const localAddrs = 4
+
+// config is the host a script gets if it asks for nothing.
+func defaultConfig() stack.Config {
+	conf := stack.Config{TCP: tcp.DefaultConfig()}
+	conf.Seed[0] = 1
+	conf.DialMSSReserve = -1 // the MSS of RFC 6691: a script says which options it means
+	return conf
+}
+
+// place puts the host into its network.
+func (n *network) place(conf *stack.Config) {
+	for i := range localAddrs {
+		conf.Addresses = append(conf.Addresses, stack.Address{Prefix: netip.PrefixFrom(nth(n.local, i), n.bits)})
+	}
+	all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if n.local.Is6() {
+		all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	conf.Routes = []stack.Route{{Prefix: all, Gateway: n.gateway}}
+}
+
+// nth is the address i after a.
+func nth(a netip.Addr, i int) netip.Addr {
+	for range i {
+		a = a.Next()
+	}
+	return a
+}
+
+// flag obeys one --name=value line; known is false for one that means nothing
+// here.
+func (n *network) flag(f Flag) (known bool, err error) {
+	addr := func(to *netip.Addr) {
+		if *to, err = netip.ParseAddr(f.Value); err == nil && to.Is4() != n.local.Is4() {
+			err = fmt.Errorf("the address %v is of another IP version than --ip_version", *to)
+		}
+	}
+	number := func(max int) int {
+		var v int
+		if v, err = strconv.Atoi(f.Value); err == nil && (v < 0 || v > max) {
+			err = fmt.Errorf("%d is out of range", v)
+		}
+		return v
+	}
+	switch f.Name {
+	case "ip_version": // seen before all others
+	case "local_ip":
+		addr(&n.local)
+	case "remote_ip":
+		addr(&n.remote)
+	case "gateway_ip":
+		addr(&n.gateway)
+	case "netmask_ip":
+		var m netip.Addr
+		if m, err = netip.ParseAddr(f.Value); err == nil {
+			n.bits = ones(m)
+		}
+	case "bind_port", "connect_port":
+		n.port = uint16(number(65535))
+	case "mtu":
+		n.mtu = number(3500)
+	case "tolerance_usecs":
+		n.tolerance = tcp.Time(number(10e6)) * tcp.Microsecond
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func ones(mask netip.Addr) (n int) {
+	for _, b := range mask.AsSlice() {
+		for ; b&0x80 != 0; b <<= 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// sysctls are the settings of Linux that mean something to our host, and some
+// of our own.
+var sysctls = map[string]func(*stack.Config, []int64){
+	"net.ipv4.tcp_sack":             func(c *stack.Config, v []int64) { c.TCP.NoSACK = v[0] == 0 },
+	"net.ipv4.tcp_timestamps":       func(c *stack.Config, v []int64) { c.TCP.NoTimestamps = v[0] == 0 },
+	"net.ipv4.tcp_rmem":             func(c *stack.Config, v []int64) { setRcvBuf(c, v[len(v)/2]) },
+	"net.ipv4.tcp_wmem":             func(c *stack.Config, v []int64) { setSndBuf(c, v[len(v)/2]) },
+	"net.ipv4.tcp_syn_retries":      func(c *stack.Config, v []int64) { c.TCP.SynRetries = uint8(v[0]) },
+	"net.ipv4.tcp_synack_retries":   func(c *stack.Config, v []int64) { c.TCP.SynRetries = uint8(v[0]) },
+	"net.ipv4.tcp_retries2":         func(c *stack.Config, v []int64) { c.TCP.DataRetries = uint8(v[0]) },
+	"net.ipv4.tcp_keepalive_time":   func(c *stack.Config, v []int64) { c.TCP.KeepIdle = tcp.Time(v[0]) * tcp.Second },
+	"net.ipv4.tcp_keepalive_intvl":  func(c *stack.Config, v []int64) { c.TCP.KeepInterval = tcp.Time(v[0]) * tcp.Second },
+	"net.ipv4.tcp_keepalive_probes": func(c *stack.Config, v []int64) { c.TCP.KeepProbes = uint8(v[0]) },
+	"net.ipv4.tcp_fin_timeout":      func(c *stack.Config, v []int64) { c.TCP.FinWait2 = tcp.Time(v[0]) * tcp.Second },
+	"net.ipv4.tcp_rto_min_us":       func(c *stack.Config, v []int64) { c.TCP.MinRTO = tcp.Time(v[0]) * tcp.Microsecond },
+	"net.ipv4.tcp_rto_max_ms":       func(c *stack.Config, v []int64) { c.TCP.MaxRTO = tcp.Time(v[0]) * tcp.Millisecond },
+	"net.ipv4.tcp_min_snd_mss":      func(c *stack.Config, v []int64) { c.TCP.MinMSS = uint16(v[0]) },
+	"net.ipv4.tcp_invalid_ratelimit": func(c *stack.Config, v []int64) {
+		c.TCP.ChallengeGap = tcp.Time(v[0]) * tcp.Millisecond
+	},
+	"net.mptcp.enabled":   func(c *stack.Config, v []int64) { c.MPTCP.Enabled = v[0] != 0 },
+	"mpxd.initial_window": func(c *stack.Config, v []int64) { c.TCP.InitialWindow = uint32(v[0]) },
+	"mpxd.delack_ms":      func(c *stack.Config, v []int64) { c.TCP.DelAck = tcp.Time(v[0]) * tcp.Millisecond },
+	"mpxd.msl_ms":         func(c *stack.Config, v []int64) { c.TCP.MSL = tcp.Time(v[0]) * tcp.Millisecond },
+	"mpxd.persist_s":      func(c *stack.Config, v []int64) { c.TCP.PersistFor = tcp.Time(v[0]) * tcp.Second },
+}
+
+func setRcvBuf(c *stack.Config, n int64) { c.TCP.RcvBuf, c.MPTCP.RcvBuf = uint32(n), uint32(n) }
+func setSndBuf(c *stack.Config, n int64) { c.TCP.SndBuf, c.MPTCP.SndBuf = uint32(n), uint32(n) }
+
+// controllers are the congestion controllers by Linux's names.
+var controllers = map[string]uint8{"cubic": tcp.CUBIC, "reno": tcp.NewReno, "newreno": tcp.NewReno}
+
+// command obeys the shell commands that set what our host has. ignored names
+// what means nothing to it.
+func command(conf *stack.Config, text string) (ignored []string, err error) {
+	for _, line := range strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == ';' }) {
+		words := strings.Fields(strings.ReplaceAll(line, "&&", " "))
+		if len(words) == 0 {
+			continue
+		}
+		switch {
+		case words[0] == "sysctl":
+			for _, w := range settings(words[1:]) {
+				if err := sysctl(conf, w[0], w[1]); err != nil {
+					return ignored, err
+				}
+			}
+		case words[0] == "tc" || words[0] == "true" || strings.HasSuffix(words[0], "/defaults.sh") || words[0] == "ethtool":
+			ignored = append(ignored, strings.Join(words, " "))
+		default:
+			return ignored, fmt.Errorf("command %q is not understood: only sysctl is", strings.Join(words, " "))
+		}
+	}
+	return ignored, nil
+}
+
+// settings reads "name=value" and name="a b c" after sysctl.
+func settings(words []string) (out [][2]string) {
+	for _, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		switch {
+		case strings.HasPrefix(w, "-"), w == "sysctl":
+		case ok:
+			out = append(out, [2]string{name, strings.Trim(value, `"'`)})
+		case len(out) > 0:
+			out[len(out)-1][1] += " " + strings.Trim(w, `"'`)
+		}
+	}
+	return out
+}
+
+func sysctl(conf *stack.Config, name, value string) error {
+	name = strings.ReplaceAll(name, "/", ".")
+	if name == "net.ipv4.tcp_congestion_control" {
+		c, ok := controllers[value]
+		if !ok {
+			return fmt.Errorf("congestion control %q is not there", value)
+		}
+		conf.TCP.Controller = c
+		return nil
+	}
+	set, ok := sysctls[name]
+	if !ok {
+		return fmt.Errorf("sysctl %q is not understood", name)
+	}
+	var v []int64
+	for _, w := range strings.Fields(value) {
+		n, err := strconv.ParseInt(w, 10, 64)
+		if err != nil || n < 0 {
+			return fmt.Errorf("sysctl %s: %q is no number", name, w)
+		}
+		v = append(v, n)
+	}
+	if len(v) == 0 {
+		return fmt.Errorf("sysctl %s without a value", name)
+	}
+	set(conf, v)
+	return nil
+}
