@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/mpxd/mpxd/internal/frame"
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 )
@@ -244,7 +245,7 @@ func (r *runner) sysWrite(k *socket, c *Call) (attempt, error) {
 			return failed("EPIPE")
 		}
 		for done < want.N {
-			b := fill(make([]byte, min(want.N-done, 1<<16)), k.wrote)
+			b := fill(make([]byte, min(want.N-done, r.chunk(k))), k.wrote)
 			n := r.shard.Write(k.conn, b)
 			k.wrote += uint64(n)
 			done += int64(n)
@@ -257,6 +258,15 @@ func (r *runner) sysWrite(k *socket, c *Call) (attempt, error) {
 		}
 		return k.wouldBlock()
 	}, nil
+}
+
+// chunk is how much one Write takes: whole segments that fit a frame, since
+// the stack sends no segment across the end of a large span.
+func (r *runner) chunk(k *socket) int64 {
+	room := int64(r.pool.FrameSize() - frame.Headroom)
+	mss := int64(1)
+	r.shard.EachFlow(k.conn, func(s tcp.Status) { mss = max(int64(s.MSS), 1) })
+	return max(room/mss, 1) * mss
 }
 
 func (r *runner) sysShutdown(k *socket, c *Call) (attempt, error) {
