@@ -145,7 +145,9 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	if round {
 		c.roundEnd = c.sndNxt
 	}
-	if a.delivered > 0 || round {
+	// Duplicate ACKs let new data out but do not grow the window (RFC 3042),
+	// unless it is known that the network reorders.
+	if advanced || a.delivered > 0 && (c.phase != open || c.has(reordering)) {
 		controllers[c.ctl].OnAck(&c.cc, AckSample{
 			Now: e.Now, Acked: a.delivered, InFlight: a.prior,
 			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
@@ -155,7 +157,9 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	}
 	c.limitedEnd = later(c.limitedEnd, c.sndUna) // after Limited was told
 	if c.phase == fastRecovery {
-		c.reduce(a.delivered, advanced && (!newly || !c.has(useSACK)))
+		// Without SACK a partial ACK is how each hole is found, and repaired
+		// at once (RFC 6582, 3.2).
+		c.reduce(a.delivered, advanced && !newly, newly && !c.has(useSACK))
 	}
 }
 

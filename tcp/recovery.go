@@ -21,19 +21,20 @@ func (c *Conn) detect(e *Env, a *acked) bool {
 // detectReno is NewReno (RFC 6582), for peers without SACK: three duplicate
 // ACKs, or a partial one in recovery, mean that the head is lost.
 func (c *Conn) detectReno(e *Env, a *acked) bool {
-	if advanced := c.sndUna != a.una; advanced {
+	switch advanced := c.sndUna != a.una; {
+	case advanced && c.phase == open:
+		c.dupAcks = 0
+		return false
+	case advanced:
 		// Each segment below it was counted when its duplicate ACK came.
 		got := uint16(min(uint32(c.sndUna-a.una)/c.cc.MSS, 1<<15))
 		told := min(c.dupAcks, max(got, 1)-1)
 		c.dupAcks -= told
 		a.delivered -= min(a.delivered, uint32(told)*c.cc.MSS)
-		if c.phase == open {
-			c.dupAcks = 0
-		}
 		if c.phase != fastRecovery {
 			return false
 		}
-	} else if c.phase != open || c.dupAcks < dupThresh || c.sndUna.Before(c.recover) {
+	case c.phase != open || c.dupAcks < dupThresh || c.sndUna.Before(c.recover):
 		return false
 	}
 	return c.loseHead(e)
@@ -84,9 +85,9 @@ func (c *Conn) endRecovery() {
 
 // reduce leads the window to Ssthresh in proportion to what arrives (PRR,
 // RFC 6937, 3.1). safe: the ACK made progress and found no further loss, so
-// that one segment more than was delivered may go. (Without SACK progress that
-// finds a loss is how every hole is repaired, RFC 6582, 3.2.)
-func (c *Conn) reduce(delivered uint32, safe bool) {
+// that one segment more than was delivered may go. force: one segment goes in
+// any case.
+func (c *Conn) reduce(delivered uint32, safe, force bool) {
 	c.prrDelivered += delivered
 	pipe, mss := c.inFlight(), c.cc.MSS
 	var n uint32
@@ -100,8 +101,8 @@ func (c *Conn) reduce(delivered uint32, safe bool) {
 		}
 		n = min(n, c.cc.Ssthresh-pipe)
 	}
-	if c.prrOut == 0 {
-		n = max(n, mss) // the first retransmission always goes
+	if force || c.prrOut == 0 {
+		n = max(n, mss) // as does the first retransmission
 	}
 	c.cc.Cwnd = max(pipe+n, mss)
 }

@@ -245,14 +245,13 @@ func TestNewReno(t *testing.T) {
 	o := newOne(t)
 	o.noSACK, o.wnd = true, 65535
 	o.established()
-	o.conn.cc.Cwnd = 20000
-	o.send(10000, 1000, 0)
+	o.send(12000, 1000, 0)
 	o.out()
-	for range 2 {
+	for i := range 2 { // limited transmit (RFC 3042)
 		o.in(ACK, 1, 1, 0)
-	}
-	if s := o.out(); len(s) != 0 {
-		t.Fatalf("two duplicates: %v", seqs(s))
+		if s := o.out(); len(s) != 1 || s[0].Seq != 10001+1000*Seq(i) || o.conn.cc.Cwnd != 10000 {
+			t.Fatalf("duplicate %d: %v, window %d", i, seqs(s), o.conn.cc.Cwnd)
+		}
 	}
 	o.in(ACK, 1, 1, 0)
 	if s := o.out(); len(s) != 1 || s[0].Seq != 1 {
@@ -262,7 +261,7 @@ func TestNewReno(t *testing.T) {
 	if s := o.out(); len(s) != 1 || s[0].Seq != 3001 || o.conn.phase != fastRecovery {
 		t.Fatalf("partial ACK: %v", seqs(s))
 	}
-	o.in(ACK, 1, 10001, 0)
+	o.in(ACK, 1, 12001, 0)
 	if o.conn.phase != open || o.conn.cc.Cwnd != o.conn.cc.Ssthresh {
 		t.Errorf("phase %d", o.conn.phase)
 	}
@@ -270,7 +269,7 @@ func TestNewReno(t *testing.T) {
 	o.send(10000, 1000, 0)
 	o.out()
 	for range 9 {
-		o.conn.Input(&o.env, &Segment{Seq: peerISS + 1, Ack: o.conn.iss + 10001, Wnd: 65535, Flags: ACK, NoDup: true})
+		o.conn.Input(&o.env, &Segment{Seq: peerISS + 1, Ack: o.conn.iss + 12001, Wnd: 65535, Flags: ACK, NoDup: true})
 	}
 	if s := o.out(); len(s) > 0 && s[0].Again {
 		t.Errorf("%v", seqs(s))

@@ -125,7 +125,7 @@ func (c *Conn) expireReorder(e *Env) {
 	prior := c.inFlight()
 	if c.detectLosses(e) && c.phase == open {
 		c.beginRecovery(e, prior, true)
-		c.reduce(0, false)
+		c.reduce(0, false, false)
 	}
 	c.armRetry(e)
 }
