@@ -151,5 +151,6 @@ func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment
 	s.Count.MPCapableSYNACKRX++
 	c.csum = c.csum || k.flags&capChecksum != 0
 	s.keyKnown(c, sf, k.sender)
+	sf.owesKeys = true
 	c.wndEnd = c.sndUna + uint64(seg.Wnd) // not scaled in a SYN
 }

@@ -13,12 +13,11 @@ type conn struct {
 
 	localKey, remoteKey uint64
 
-	retransAt  tcp.Time // data-level retransmission
-	probeAt    tcp.Time // zero-window probe
-	closeAt    tcp.Time // end of a life without subflows or without application
-	tightUntil tcp.Time // the peer's window stopped us a while before
-	reported   tcp.Time // what ConnDeadline said last
-	rto        tcp.Time // the longest of the subflows'
+	retransAt tcp.Time // data-level retransmission
+	probeAt   tcp.Time // zero-window probe
+	closeAt   tcp.Time // end of a life without subflows or without application
+	reported  tcp.Time // what ConnDeadline said last
+	rto       tcp.Time // the longest of the subflows'
 
 	sq      fifo   // data not yet DATA_ACKed, sent or not
 	cur     uint32 // node of sq that holds sndNxt; 0: all was scheduled
@@ -111,6 +110,8 @@ type subflow struct {
 	stage                   stage
 	reason                  Reset // of the RST we owe
 	marked, drained         bool
+	answered                bool // an ACK of our data came with a DSS
+	owesKeys                bool // active: the next ACK repeats the keys
 	confirmed               bool // the peer is known to speak MPTCP here: it sent a DATA_ACK
 	backup                  bool // the peer asked to use this subflow last
 	ownBackup               bool // we ask the same

@@ -29,6 +29,9 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 		seg.NoRoom = true
 		s.Count.RcvPressure++
 	}
+	if seg.Flags&tcp.SYN != 0 {
+		sf.owesKeys = true // a SYN-ACK again: the third ACK was lost
+	}
 	v := sf.tcp.Input(e, seg)
 	switch {
 	case sf.stage == plain: // beforeKey found no MPTCP
@@ -113,10 +116,13 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	if o.is(subDSS) && !s.onDSS(e, c, sf, seg, o) {
 		return
 	}
-	if !sf.confirmed && !o.is(subDSS) && !o.is(subCapable) && ssnOf(sf.iss, sf.una) > 1 {
-		// Our data was acknowledged without a word of MPTCP (RFC 8684, 3.7).
-		s.fallback(e, c, sf)
-		return
+	if !sf.answered && ssnOf(sf.iss, sf.una) > 1 {
+		if sf.answered = o.is(subDSS) || o.is(subCapable); !sf.answered {
+			// Our first data was acknowledged without a word of MPTCP
+			// (RFC 8684, 3.7).
+			s.fallback(e, c, sf)
+			return
+		}
 	}
 	s.settled(c, sf)
 	if !s.pull(e, c, sf) {

@@ -160,6 +160,17 @@ func (s *Set) onPayload(c *conn, sf *subflow, seg *tcp.Segment) {
 // of its own, the DATA_FIN, the keys, or the DATA_ACK.
 func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 	switch {
+	case s.tellsKeys(c, sf) && room(seg) >= 20:
+		// The third ACK (RFC 8684, 3.1).
+		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 20, sender: c.localKey, receiver: c.remoteKey}
+		if c.csum {
+			k.flags |= capChecksum
+		}
+		k.put(seg)
+		sf.owesKeys = false
+		if c.finDue() {
+			sf.tcp.AckNow()
+		}
 	case c.finDue() && room(seg) >= onData:
 		d := dssOption{flags: dssMap | dssDSN64 | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
 		d.csum = ^pseudo(&mapping{dsn: d.dsn, wire: 1})
@@ -171,17 +182,17 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		if c.rcvNxt != sf.ackSent {
 			sf.tcp.AckNow()
 		}
-	case c.active && !sf.confirmed && !c.joined && sf.tx.n == 0 && room(seg) >= 20:
-		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 20, sender: c.localKey, receiver: c.remoteKey}
-		if c.csum {
-			k.flags |= capChecksum
-		}
-		k.put(seg)
 	default:
 		// Where SACK blocks leave no room the DATA_ACK can wait: it says
 		// nothing new (RFC 8684, 3.3.2), or prepare had kept the room.
 		s.putDSS(c, sf, seg, &dssOption{})
 	}
+}
+
+// tellsKeys reports whether an ACK is to carry both keys: the server may not
+// know ours yet. With a DATA_FIN under way they take turns.
+func (s *Set) tellsKeys(c *conn, sf *subflow) bool {
+	return c.active && !sf.confirmed && !c.joined && sf.tx.n == 0 && (sf.owesKeys || !c.finDue())
 }
 
 // putDSS adds the DATA_ACK to d and writes it, if there is room. A peer that

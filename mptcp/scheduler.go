@@ -42,15 +42,15 @@ func (v *View) Room() uint32 {
 	return v.Cwnd - v.Queued + v.ahead()
 }
 
-// measure keeps the highest rate of the last round trips at which the peer
-// acknowledged data.
+// measure keeps the highest rate at which the peer acknowledged data, which
+// fades within some hundred round trips.
 func (sf *subflow) measure(now tcp.Time, st *tcp.Status) {
 	took := now - sf.rateAt
 	if took < max(st.SRTT, 10*tcp.Millisecond) {
 		return
 	}
 	rate := uint64(sf.una-sf.rateUna) * uint64(tcp.Second) / uint64(took)
-	sf.rate = max(rate, sf.rate-sf.rate/8)
+	sf.rate = max(rate, sf.rate-sf.rate/64)
 	sf.rateAt, sf.rateUna = now, sf.una
 }
 
@@ -62,21 +62,18 @@ func (sf *subflow) quiet(st *tcp.Status) uint32 {
 	return uint32(min(uint64(st.Cwnd), bdp+bdp/4+10*uint64(st.MSS)))
 }
 
-// tightFor is how long after the peer's window last stopped us the paths'
-// queues are kept short: some round trips.
-const tightFor = tcp.Second
-
 // freshFor is how long a path that works again is taken for as fast as it can
 // be: what was measured across its silence says nothing.
 const freshFor = tcp.Second
 
 // look takes a view of every subflow that may carry data.
 //
-// While the peer's window is what limits the connection, a queue in one path
-// does not add throughput but takes the window from the others: there each
-// path is given no more than it carries.
+// When less than a quarter of the peer's window is left, a queue in one path
+// does not add throughput but takes the window from the others: then each path
+// is given no more than it carries.
 func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
+	tight := c.nsub > 1 && int64(c.wndEnd-c.sndNxt) < int64(c.wndEnd-c.sndUna)/4
 	rto := tcp.Time(0)
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -88,7 +85,7 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 		rto = max(rto, st.RTO)
 		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent,
 			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self}
-		if e.Now < c.tightUntil && c.nsub > 1 {
+		if tight {
 			v.Cwnd = sf.quiet(&st)
 		}
 		if e.Now < sf.freshUntil {

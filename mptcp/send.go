@@ -65,11 +65,8 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		c.cur = next
 		subs[i].used(n)
 	}
-	if c.joined && c.cur != 0 && !after(c.wndEnd, c.sndNxt) {
-		c.tightUntil = e.Now + tightFor
-		if c.again == 0 {
-			s.unblock(e, c, subs)
-		}
+	if c.joined && c.cur != 0 && c.again == 0 && !after(c.wndEnd, c.sndNxt) {
+		s.unblock(e, c, subs)
 	}
 	s.pushFin(c)
 	s.watch(e, c)

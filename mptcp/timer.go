@@ -54,7 +54,7 @@ func (s *Set) ExpireConn(e *tcp.Env, h Conn) {
 		return
 	}
 	if c.retransAt <= e.Now {
-		s.dataTimeout(e, c)
+		s.dataTimeout(e, c) // which may fall back: then no timer is left
 	}
 	if c.probeAt <= e.Now {
 		s.probe(e, c)
@@ -66,6 +66,10 @@ func (s *Set) ExpireConn(e *tcp.Env, h Conn) {
 // maxBackoff bounds the data-level timers at 64 times the longest RTO.
 const maxBackoff = 6
 
+// unheard is how often a DATA_FIN is repeated to a peer that has not said a word
+// of MPTCP since its SYN-ACK.
+const unheard = 3
+
 // dataTimeout: the data at sndUna was not DATA_ACKed. As long as a subflow
 // that works still tries to deliver it there, that is the subflow's business.
 // If it was delivered there and dropped, or its subflow has ended, it is sent
@@ -76,6 +80,13 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 	c.retransAt = e.Now + c.rto<<c.backoff
 	if c.finSent && c.sndUna == c.sndEnd {
 		s.Count.DataFinRetrans++
+		if sf := s.only(c); sf != nil && c.active && !sf.confirmed && !c.joined {
+			sf.owesKeys = true // they may have been lost too
+			if c.backoff > unheard {
+				s.fallback(e, c, sf) // or options are stripped, and the peer fell back
+				return
+			}
+		}
 		s.update(c)
 		return
 	}

@@ -10,7 +10,14 @@ import (
 func (w *world) pair(up, down int64) (c, s *app) {
 	c = &app{send: up, salt: 1, peerSalt: 2}
 	s = &app{send: down, salt: 2, peerSalt: 1}
-	w.srv.listen = func(Conn) *app { return s }
+	first := true
+	w.srv.listen = func(Conn) *app {
+		if first {
+			first = false
+			return s
+		}
+		return &app{} // a join that came as a connection
+	}
 	w.dial(c)
 	return c, s
 }
