@@ -1,4 +1,4 @@
-//go:build !framecheck
+//go:build !framecheck && !race
 
 package sim
 
