@@ -29,7 +29,7 @@ const (
 	DropICMPChecksum   //
 	DropICMPType       // of no interest here
 	DropICMPNoFlow     // an error about a flow we do not have
-	DropICMPStale      // a packet-too-big that quotes nothing in flight, or tells nothing new
+	DropICMPStale      // a packet-too-big that quotes nothing in flight, tells nothing new, or what cannot be
 	DropEchoLimit      // echo requests beyond the rate limit
 	DropNDP            // malformed, or its hop limit is not 255
 	DropNDPNotOurs     //

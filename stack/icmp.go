@@ -75,7 +75,11 @@ func (s *Shard) icmpv6(p *packet) Drop {
 	case icmp6Echo:
 		return s.echo(p, icmp6EchoReply)
 	case icmp6TooBig:
-		return s.tooBig(p, int(max(min(binary.BigEndian.Uint32(b[4:]), 1<<16-1), minMTU6)))
+		mtu := min(binary.BigEndian.Uint32(b[4:]), 1<<16-1)
+		if mtu < minMTU6 {
+			return DropICMPStale // RFC 8201, 4: no path of IPv6 is so narrow
+		}
+		return s.tooBig(p, int(mtu))
 	case icmp6Unreachable:
 		return s.unreachable(p, b[1] == 4) // port
 	case icmp6TimeExceed, icmp6Parameter:

@@ -54,12 +54,13 @@ func (c *Conn) acceptable() uint32 {
 	return uint32(c.rcvAdv - c.rcvNxt)
 }
 
-// space is how much of the receive buffer is free. Each waiting node also
-// takes its share of the nodes the flow may have.
+// space is how much of the receive buffer is free, as far as the window field
+// can tell of it. Each waiting node also takes its share of the nodes the flow
+// may have.
 func (c *Conn) space() uint32 {
 	n := c.rcvBuf - min(c.rcvBuf, c.rcvBytes)
 	nodes := c.maxNodes()
-	return min(n, (nodes-min(nodes, c.rcvq.nodes))*512)
+	return min(n, (nodes-min(nodes, c.rcvq.nodes))*512, (1<<16-1)<<c.rcvScale)
 }
 
 // nextEdge is the right edge we would announce now. It never moves back
