@@ -59,7 +59,7 @@ var rules = []rule{
 }
 
 // testOnly are packages that production never imports.
-var testOnly = []string{"internal/sim", "internal/script", "internal/imports"}
+var testOnly = []string{"internal/sim/...", "internal/script/...", "internal/imports"}
 
 // laboratory is what a product's binary may hold only for its demonstration:
 // nothing at or below the stack knows of it.
@@ -127,7 +127,7 @@ func (r *rule) forbids(dir, p string) string {
 		switch {
 		case matches(testOnly, ours) && !matches(append([]string{"perf/..."}, testOnly...), dir):
 			return "it is for tests and measurements only"
-		case !matches(r.internal, ours) && !strings.HasPrefix(ours, r.dir+"/"):
+		case !matches(r.internal, ours) && ours != r.dir && !strings.HasPrefix(ours, r.dir+"/"):
 			return r.dir + " must not know of it"
 		case matches(laboratory, ours) && !matches(laboratory, dir) && !strings.HasPrefix(dir, "internal/"):
 			return "it stands above " + r.dir
