@@ -20,7 +20,6 @@ type Stats struct {
 	Solicits             uint64 // ARP requests and neighbour solicitations sent
 	NeighborFails        uint64
 	TimeWaitEvicted      uint64 // oldest entries that gave way to newer ones
-	MailboxFull          uint64
 	AppVisits, AppQueued uint64
 	Drops                [numDrops]uint64
 	TCP                  tcp.Counters
