@@ -24,7 +24,7 @@ func (c *engine) Run(r *Report) error {
 	defer runtime.UnlockOSThread()
 	var cases []Case
 	for _, n := range c.Connections {
-		for _, mptcp := range []bool{false} {
+		for _, mptcp := range []bool{false, true} {
 			for _, up := range []bool{false, true} {
 				name := map[bool]string{false: "tcp", true: "mptcp"}[mptcp] + map[bool]string{false: "_down", true: "_up"}[up]
 				if n > 1 {
