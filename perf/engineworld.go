@@ -111,7 +111,7 @@ func (w *engineWorld) connect() error {
 			return err
 		}
 	}
-	const within = 30 * tcp.Second
+	const within = 5 * tcp.Second
 	for w.load.ready < w.conns || w.mptcp && w.load.joined < w.conns {
 		if w.round(); w.now > within {
 			return fmt.Errorf("%d of %d connections relay, %d joined, after %d s", w.load.ready, w.conns, w.load.joined, within/tcp.Second)
