@@ -21,9 +21,15 @@ type bulk struct {
 
 	got    uint64 // bytes discarded
 	ready  int    // connections that relay
-	joined int    // connections with a second subflow
+	joined int    // connections with a second subflow under way
 	failed error
-	state  map[mptcp.Conn]int // bytes of the proxy's answer still to come
+	state  map[mptcp.Conn]*leg
+}
+
+// leg is a connection to the proxy.
+type leg struct {
+	answer int // bytes of the proxy's answer still to come
+	joined bool
 }
 
 // socksAnswer is how long method choice and reply are (RFC 1928, 3 and 6).
@@ -32,14 +38,18 @@ const socksAnswer = 2 + 10
 var payload [32 << 10]byte
 
 func (b *bulk) dial(s *stack.Shard, to netip.AddrPort) error {
-	c, err := s.Dial(to, 0)
+	dial := s.Dial
+	if b.multipath {
+		dial = s.DialMPTCP
+	}
+	c, err := dial(to, 0)
 	if err != nil {
 		return err
 	}
 	if b.state == nil {
-		b.state = map[mptcp.Conn]int{}
+		b.state = map[mptcp.Conn]*leg{}
 	}
-	b.state[c] = socksAnswer
+	b.state[c] = &leg{answer: socksAnswer}
 	return nil
 }
 
@@ -62,24 +72,32 @@ func (b *bulk) Ready(s *stack.Shard, c mptcp.Conn, ev tcp.Event) {
 		port := b.socks.Port()
 		s.Write(c, append(append([]byte{5, 1, 0, 5, 1, 0, 1}, to[:]...), byte(port>>8), byte(port)))
 	}
-	b.read(s, c)
-	if b.source && b.state[c] == 0 {
+	l := b.state[c] // nil at the origin
+	b.read(s, c, l)
+	if l != nil && b.multipath && !l.joined && l.answer == 0 {
+		// It cannot begin before the peer's first DSS (RFC 8684, 3.1).
+		if s.OpenSubflow(c, engineClient[1].Addr(), engineService, 1, false) == nil {
+			l.joined = true
+			b.joined++
+		}
+	}
+	if b.source && (l == nil || l.answer == 0) {
 		for s.Write(c, payload[:]) == len(payload) {
 		}
 	}
 }
 
-func (b *bulk) read(s *stack.Shard, c mptcp.Conn) {
+func (b *bulk) read(s *stack.Shard, c mptcp.Conn, l *leg) {
 	for {
 		d, ok := s.Recv(c)
 		if !ok {
 			return
 		}
 		n := int(d.Len)
-		if left := b.state[c]; left > 0 {
-			k := min(left, n)
+		if l != nil && l.answer > 0 {
+			k := min(l.answer, n)
 			n -= k
-			if b.state[c] = left - k; left == k {
+			if l.answer -= k; l.answer == 0 {
 				b.ready++
 			}
 		}

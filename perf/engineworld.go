@@ -34,14 +34,16 @@ const (
 	roundTime = 80 * tcp.Microsecond
 	// engineFrames is the shard's default pool.
 	engineFrames = 1 << 16
-	enginePort   = 1080
 	originPort   = 80
+	endBuffer    = 512 << 10
 )
 
 var (
 	engineClient = []netip.Prefix{netip.MustParsePrefix("10.73.1.2/24"), netip.MustParsePrefix("10.73.2.2/24")}
 	engineProxy  = []netip.Prefix{netip.MustParsePrefix("10.73.1.1/24"), netip.MustParsePrefix("10.73.2.1/24"), netip.MustParsePrefix("10.73.3.1/24")}
 	engineOrigin = netip.MustParsePrefix("10.73.3.2/24")
+	// engineService is where the proxy listens: reached over either link.
+	engineService = netip.MustParseAddrPort("10.73.0.1:1080")
 )
 
 func newEngineWorld(conns int, multipath, up bool) (*engineWorld, error) {
@@ -56,7 +58,7 @@ func newEngineWorld(conns int, multipath, up bool) (*engineWorld, error) {
 	if !up {
 		w.sink = w.load
 	}
-	relay, err := proxy.New(proxy.Config{Listen: enginePort, Addresses: engineProxy})
+	relay, err := proxy.New(proxy.Config{Listen: engineService.Port(), Addresses: engineProxy})
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +84,22 @@ func newEngineWorld(conns int, multipath, up bool) (*engineWorld, error) {
 		{&w.origin, []netip.Prefix{engineOrigin}, []stack.Link{engineLink(o, 2, 0)}, pools[2], far},
 	} {
 		conf := stack.Config{TCP: tcp.DefaultConfig(), MPTCP: mptcp.Config{Enabled: multipath}, Seed: [32]byte{1}}
+		if h.shard != &w.proxy {
+			// The ends are no part of the measurement: their pools must not run
+			// out whatever the number of connections.
+			conf.TCP.SndBuf, conf.MPTCP.SndBuf = endBuffer, endBuffer
+		}
 		for i, a := range h.addrs {
 			conf.Addresses = append(conf.Addresses, stack.Address{Prefix: a, Link: i})
 		}
-		if h.app == stack.App(w.load) {
-			// The proxy's one address is reached over both links.
-			conf.Routes = []stack.Route{{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: engineProxy[0].Addr()}}
+		switch h.shard {
+		case &w.client:
+			for _, via := range engineProxy[:2] {
+				conf.Routes = append(conf.Routes, stack.Route{Prefix: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Gateway: via.Addr()})
+			}
+		case &w.proxy:
+			own := netip.PrefixFrom(engineService.Addr(), 32)
+			conf.Addresses = append(conf.Addresses, stack.Address{Prefix: own, Link: stack.AnyLink})
 		}
 		if *h.shard, err = stack.New(conf, h.pool, h.links, h.app); err != nil {
 			return nil, err
@@ -105,9 +117,8 @@ func engineLink(p *memPort, host, i int) stack.Link {
 
 // connect opens the connections through the proxy and waits until all relay.
 func (w *engineWorld) connect() error {
-	to := netip.AddrPortFrom(engineProxy[0].Addr(), enginePort)
 	for range w.conns {
-		if err := w.load.dial(w.client, to); err != nil {
+		if err := w.load.dial(w.client, engineService); err != nil {
 			return err
 		}
 	}
