@@ -16,7 +16,13 @@
 //   - Deadline says when Expire wants to be called next.
 //   - Send, Recv, Shut, Abort are the application's side.
 //   - Events tells, once, what changed since it was last asked.
+//   - Orphan says that nobody will Recv any more.
 //   - Free gives everything back.
+//
+// Where it deviates from the RFCs it says why: a retransmission timeout's floor
+// lies under the variance (rto.go), PAWS forgives what was merely overtaken
+// and a missing timestamp (timestamp.go), window probes carry no byte
+// (output.go), payload of a SYN is not taken (open.go).
 //
 // Nothing here knows of MPTCP. What a wrapper needs are neutral knobs:
 // SetWindow, Credit, Reserve, AckNow, the mark of Send, Segment.Raw and
