@@ -167,6 +167,14 @@ func TestCheckKernel(t *testing.T) {
 	}
 }
 
+func TestBufferLimit(t *testing.T) {
+	for frames, want := range map[int]uint32{minFrames: 128 << 10, 16384: 2 << 20, 65536: 8 << 20, 1 << 20: 8 << 20} {
+		if got := bufferLimit(frames); got != want || 4*int(got>>10) > frames/2 {
+			t.Errorf("%d frames: %d bytes", frames, got)
+		}
+	}
+}
+
 // TestExitStatus covers what needs no network.
 func TestExitStatus(t *testing.T) {
 	for line, want := range map[string]int{

@@ -106,6 +106,9 @@ func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *ho
 		}
 	}
 	conf := stack.Config{Addresses: n.addresses(), Routes: n.routes(), TCP: tcp.DefaultConfig(), MPTCP: offer}
+	limit := bufferLimit(n.Frames)
+	conf.TCP.RcvBuf, conf.TCP.SndBuf = min(conf.TCP.RcvBuf, limit), min(conf.TCP.SndBuf, limit)
+	conf.MPTCP.RcvBuf, conf.MPTCP.SndBuf = limit, limit
 	rand.Read(conf.TCP.Secret[:]) // never fails: it would end the process
 	if h.shard, err = stack.New(conf, h.pool, h.links(), p); err != nil {
 		return nil, err
@@ -116,6 +119,14 @@ func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *ho
 	}
 	return h, nil
 }
+
+// maxBuffer carries 1.1 Gbit/s over 60 ms.
+const maxBuffer = 8 << 20
+
+// bufferLimit is what a connection may hold of what it received, and of what it
+// sends: so much that the four buffers of one relayed session, filled with
+// segments of a KiB and more, take no more than half of the frames.
+func bufferLimit(frames int) uint32 { return uint32(min(maxBuffer, frames/2/4<<10)) }
 
 // links groups the sockets by interface, in the order the interfaces were given.
 func (h *host) links() (out []stack.Link) {

@@ -1,3 +1,7 @@
+//go:build !race && !framecheck
+
+// The race detector allocates, and so does the record of who held a frame.
+
 package proxy
 
 import (

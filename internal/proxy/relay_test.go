@@ -33,7 +33,7 @@ func TestRelay(t *testing.T) {
 				t.Parallel()
 				for seed := range seeds() {
 					w := newWorld(t, worldConfig{seed: seed + 1, access: l, core: l, proxy: patient})
-					w.exchange(t, path.at, path.to, 3<<20, 2<<20)
+					w.exchange(t, path.at, path.to, 3*size(), 2*size())
 					w.settle(t)
 				}
 			})
@@ -49,6 +49,13 @@ func seeds() uint64 {
 		return 1
 	}
 	return 3
+}
+
+func size() int64 {
+	if testing.Short() {
+		return 1 << 17
+	}
+	return 1 << 20
 }
 
 // exchange is one visit with both streams, checked from end to end.
@@ -129,7 +136,7 @@ func TestSlowReader(t *testing.T) {
 	conf.RcvBuf, conf.SndBuf = 256<<10, 256<<10
 	l := link.Config{Rate: 1e9, Delay: ms}
 	w := newWorld(t, worldConfig{seed: 1, tcp: &conf, access: l, core: l})
-	const size = 20 << 20
+	const size = 10 << 20
 	o := w.serve(size)
 	o.After = false
 	g := w.visit(t, &guest{say: hello("10.2.0.1:80"), answer: 12, key: 1, want: 2})
