@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -369,7 +370,7 @@ func TestScoreboardWorkIsBounded(t *testing.T) {
 	o.env.Pool.Release(f)
 	o.out()
 	r := rand.New(rand.NewPCG(3, 3))
-	begin := time.Now()
+	var took []time.Duration
 	for range 2000 {
 		var seg Segment
 		seg.Seq, seg.Ack, seg.Wnd, seg.Flags = peerISS+1, o.conn.iss+1, 65535, ACK
@@ -378,9 +379,13 @@ func TestScoreboardWorkIsBounded(t *testing.T) {
 			seg.Opts.SACK[i] = Block{at + 1, at + 2} // covers nothing whole
 		}
 		seg.Opts.NSACK = 4
+		begin := time.Now()
 		o.conn.Input(&o.env, &seg)
+		took = append(took, time.Since(begin))
 	}
-	per := time.Since(begin) / 2000
+	// The median: a busy machine must not fail the test.
+	slices.Sort(took)
+	per := took[len(took)/2]
 	t.Logf("%v for an ACK with four hostile blocks over %d nodes", per, n)
 	if per > 200*time.Microsecond {
 		t.Error("too slow")
