@@ -45,6 +45,9 @@ func (v *View) Room() uint32 {
 // measure keeps the highest rate at which the peer acknowledged data, which
 // fades within some hundred round trips.
 func (sf *subflow) measure(now tcp.Time, st *tcp.Status) {
+	if sf.rateAt == 0 {
+		sf.rateAt, sf.rateUna = now, sf.una
+	}
 	took := now - sf.rateAt
 	if took < max(st.SRTT, 10*tcp.Millisecond) {
 		return

@@ -13,9 +13,10 @@ import (
 // phone is an application that opens a second path as soon as it may.
 type phone struct {
 	Peer
-	conn mptcp.Conn
-	st   *Stream
-	most int
+	conn   mptcp.Conn
+	st     *Stream
+	most   int
+	single bool // open none
 }
 
 func (a *phone) dial(t *testing.T, s *stack.Shard) {
@@ -30,7 +31,7 @@ func (a *phone) dial(t *testing.T, s *stack.Shard) {
 
 func (a *phone) Ready(s *stack.Shard, c mptcp.Conn, ev tcp.Event) {
 	if i, ok := s.Info(c); ok && c == a.conn {
-		if a.most = max(a.most, i.Subflows); i.Subflows == 1 {
+		if a.most = max(a.most, i.Subflows); i.Subflows == 1 && !a.single {
 			s.OpenSubflow(c, netip.MustParseAddr("10.2.0.1"), addrPort("10.2.0.2:80"), 2, false)
 		}
 	}
@@ -53,11 +54,11 @@ func newTwoPaths(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool
 		}
 	})
 	w, l := p.Net("wifi"), p.Net("lte")
-	conf := mptcp.Config{Enabled: true, RcvBuf: 4 << 20, SndBuf: 4 << 20, Checksum: checksum}
-	p.phone = p.Host(HostConfig{Name: "phone", App: &p.app, MPTCP: conf, Frames: 1 << 14, NICs: []NIC{
+	conf := mptcp.Config{Enabled: true, Checksum: checksum}
+	p.phone = p.Host(HostConfig{Name: "phone", App: &p.app, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
 		{Net: w, Addresses: []string{"10.1.0.1/24"}, Up: wifi, Down: wifi},
 		{Net: l, Addresses: []string{"10.2.0.1/24"}, Up: lte, Down: lte}}})
-	p.server = p.Host(HostConfig{Name: "server", App: &p.service, MPTCP: conf, Frames: 1 << 14, NICs: []NIC{
+	p.server = p.Host(HostConfig{Name: "server", App: &p.service, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
 		{Net: w, Addresses: []string{"10.1.0.2/24"}}, {Net: l, Addresses: []string{"10.2.0.2/24"}}}})
 	p.server.Do(func(s *stack.Shard) { s.Listen(80) })
 	return p
