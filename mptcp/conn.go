@@ -110,6 +110,7 @@ type subflow struct {
 	stage                   stage
 	reason                  Reset // of the RST we owe
 	marked, drained         bool
+	repaired                bool // it was in recovery when rate was last looked at
 	answered                bool // an ACK of our data came with a DSS
 	owesKeys                bool // active: the next ACK repeats the keys
 	confirmed               bool // the peer is known to speak MPTCP here: it sent a DATA_ACK

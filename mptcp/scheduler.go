@@ -19,6 +19,7 @@ type View struct {
 	Cwnd   uint32
 	Queued uint32 // in flight or waiting in the subflow
 	Unsent uint32 // waiting in the subflow
+	Repair bool   // in loss recovery: what waits goes after the retransmissions
 	Backup bool   // use it only if no other one works
 	Stale  bool   // it timed out: nothing until it makes progress
 
@@ -36,24 +37,27 @@ func (v *View) ahead() uint32 { return min(4*v.MSS, v.Cwnd/2) }
 
 // Room is how much it may be given; 0 until a burst is worth it.
 func (v *View) Room() uint32 {
-	if v.Stale || v.barred || v.Queued > v.Cwnd || v.Unsent > v.ahead() {
+	if v.Stale || v.barred || v.Queued > v.Cwnd || v.Repair && v.Unsent > v.ahead() {
 		return 0
 	}
 	return v.Cwnd - v.Queued + v.ahead()
 }
 
 // measure keeps the highest rate at which the peer acknowledged data, which
-// fades within some hundred round trips.
+// fades within a hundred round trips. Recovery does not count: the hole it
+// fills acknowledges at once what came in a long time.
 func (sf *subflow) measure(now tcp.Time, st *tcp.Status) {
-	if sf.rateAt == 0 {
+	if st.Recovery || sf.repaired || sf.rateAt == 0 {
+		sf.repaired = st.Recovery
 		sf.rateAt, sf.rateUna = now, sf.una
+		return
 	}
 	took := now - sf.rateAt
 	if took < max(st.SRTT, 10*tcp.Millisecond) {
 		return
 	}
 	rate := uint64(sf.una-sf.rateUna) * uint64(tcp.Second) / uint64(took)
-	sf.rate = max(rate, sf.rate-sf.rate/64)
+	sf.rate = max(rate, sf.rate-sf.rate/32)
 	sf.rateAt, sf.rateUna = now, sf.una
 }
 
@@ -71,12 +75,12 @@ const freshFor = tcp.Second
 
 // look takes a view of every subflow that may carry data.
 //
-// When less than a quarter of the peer's window is left, a queue in one path
-// does not add throughput but takes the window from the others: then each path
-// is given no more than it carries.
+// When less than half of the peer's window is left, a queue in one path does not
+// add throughput but takes the window from the others: then each path is given
+// no more than it carries.
 func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
-	tight := c.nsub > 1 && int64(c.wndEnd-c.sndNxt) < int64(c.wndEnd-c.sndUna)/4
+	tight := c.nsub > 1 && int64(c.wndEnd-c.sndNxt) < int64(c.wndEnd-c.sndUna)/2
 	rto := tcp.Time(0)
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -86,7 +90,7 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 		}
 		st := sf.tcp.Status()
 		rto = max(rto, st.RTO)
-		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent,
+		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent, Repair: st.Recovery,
 			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self}
 		if tight {
 			v.Cwnd = sf.quiet(&st)
