@@ -71,7 +71,7 @@ func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *opt
 	sf.una = st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 	sf.measure(e.Now, &st)
-	s.alive(e, sf)
+	s.alive(e, sf, st.MinRTT)
 	if seg.Flags&tcp.RST != 0 {
 		s.onReset(e, c, sf, o)
 		return
@@ -190,15 +190,16 @@ func (s *Set) onMapping(e *tcp.Env, c *conn, sf *subflow, m mapping) bool {
 	return true
 }
 
-// alive notes that the peer was heard on a subflow, and whether it confirmed
-// anything.
-func (s *Set) alive(e *tcp.Env, sf *subflow) {
+// alive notes that the peer was heard on a subflow, whose least round trip is
+// rtt, and whether it confirmed anything.
+func (s *Set) alive(e *tcp.Env, sf *subflow, rtt tcp.Time) {
 	if sf.stale && sf.una != sf.staleUna {
 		sf.stale = false
 		sf.freshUntil = e.Now + freshFor
 		s.Count.SubflowRecover++
 	}
-	if sf.suspect {
+	// What comes within a round trip may have been sent before we asked.
+	if sf.suspect && e.Now >= sf.suspectAt-silence+rtt {
 		sf.suspect, sf.suspectAt = false, tcp.Never
 		s.Count.RmAddrKept++
 	}

@@ -21,6 +21,7 @@ type path struct {
 	queue    int64 // bytes
 	loss     float64
 	dup      float64
+	corrupt  bool        // changes payload, and mends the checksum
 	busy     [2]tcp.Time // each direction
 	strip    func(seg *tcp.Segment, toServer bool)
 	filter   func(seg *tcp.Segment, toServer bool) bool // false: drop
@@ -174,6 +175,9 @@ func (h *host) transmit(t *tcp.Tuple, seg *tcp.Segment) {
 	seg.Put(b, t.LocalPort, t.RemotePort)
 	if seg.Len > 0 {
 		h.env.Nodes.Gather(h.env.Pool, seg.Run, b[hdr:])
+	}
+	if p.corrupt && seg.Len > 0 {
+		b[hdr+int(seg.Len)/2] ^= 0x10
 	}
 	if w.trace {
 		w.t.Logf("%d.%06d %s path %d %s", w.now/tcp.Second, w.now%tcp.Second/1000, h.name, phone[15], describe(seg))
