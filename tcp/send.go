@@ -100,7 +100,8 @@ type run struct {
 //
 // A span that nearly fills a segment goes alone, because then it can go
 // without a copy; smaller ones are merged with followers that fit whole. Only
-// a span that is too long is split.
+// a span that is too long is split. What such a split leaves over has to be
+// copied anyway: it is filled up from the next span that is too long.
 func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 	n := e.Nodes.At(id)
 	r.Node, r.last, r.seq = id, id, n.Seq
@@ -118,7 +119,7 @@ func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 		r.Len = limit
 		return r, c.split(e, id, r.Off+limit)
 	}
-	kind := n.flags & (lost | inFlight)
+	kind, mark, copied := n.flags&(lost|inFlight), n.Mark, e.Pool.Shared(n.Span.Frame)
 	for next := n.Next; next != 0; next = n.Next {
 		n = e.Nodes.At(next)
 		if n.flags&(lost|inFlight|sacked) != kind {
@@ -128,11 +129,21 @@ func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 			r.fin, r.last = true, next
 			break
 		}
-		small := max(r.Len, uint32(n.Span.Len)) < limit/2 || r.last != id && uint32(n.Span.Len) < limit/2
-		if !small || n.Mark != e.Nodes.At(id).Mark || r.Len+uint32(n.Span.Len) > limit {
+		if n.Mark != mark {
 			break
 		}
-		r.Len += uint32(n.Span.Len)
+		size := uint32(n.Span.Len)
+		if size > limit && copied && r.Len < limit {
+			if c.split(e, next, limit-r.Len) {
+				r.Len, r.last = limit, next
+			}
+			break
+		}
+		small := max(r.Len, size) < limit/2 || r.last != id && size < limit/2
+		if !small || r.Len+size > limit {
+			break
+		}
+		r.Len += size
 		r.last = next
 	}
 	return r, true

@@ -48,6 +48,20 @@ func TestRuns(t *testing.T) {
 	o.done()
 }
 
+// A super-packet comes in spans longer than a segment. They are copied anyway:
+// then at least into full segments.
+func TestLongSpansFillSegments(t *testing.T) {
+	o := newOne(t).established()
+	o.conn.cc.Cwnd = 1 << 20
+	o.send(3*2300, 2300, 0)
+	o.send(1000, 1000, 0) // could go without a copy: it is not split
+	o.send(2300, 2300, 7) // another mark
+	if s := o.out(); !equal(lens(s), 1000, 1000, 1000, 1000, 1000, 1000, 900, 1000, 1000, 1000, 300) {
+		t.Errorf("%v", lens(s))
+	}
+	o.done()
+}
+
 // The relay's case: what came as one segment leaves as one, without a copy,
 // and again so when it is retransmitted.
 func TestFullSpansStayWhole(t *testing.T) {

@@ -103,6 +103,9 @@ func (p *Pool) put(f uint32) {
 // packs several into one frame must say so. It stays until the frame is free.
 func (p *Pool) Share(f uint32) { p.state[f].shared = true }
 
+// Shared reports whether Share was said of the frame.
+func (p *Pool) Shared(f uint32) bool { return p.state[f].shared }
+
 // Writable reports whether headers may be written in front of the frame's
 // span: nothing else lives there, and no TX ring may still read it.
 func (p *Pool) Writable(f uint32) bool {
