@@ -119,6 +119,8 @@ func (c *Conn) timedOut(e *Env) {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
 		controllers[c.ctl].OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
 		c.beginUndo()
+	} else {
+		c.forgoUndo()
 	}
 	if n := e.Nodes.At(c.sndq.head); n.flags&sacked != 0 {
 		c.renege(e)

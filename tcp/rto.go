@@ -21,6 +21,11 @@ func (c *Conn) measure(e *Env, a *acked) Time {
 		// Only an echo can tell what a retransmission measured (RFC 7323,
 		// 4.1). Too coarse for anything but the timeout.
 		if rtt := c.tsRTT(e, a.ecr); rtt > 0 {
+			if c.timeouts > 0 {
+				// The echo may be as old as the silence: then it tells no more
+				// than that the timeout in force was too short.
+				rtt = min(rtt, c.rto)
+			}
 			c.smooth(rtt)
 			c.rto = c.timeout(e.Conf)
 		}

@@ -9,6 +9,11 @@ func (c *Conn) beginUndo() {
 	c.undoFrom, c.undoLeft = c.sndUna, 0
 }
 
+// forgoUndo: a second timeout in a row is silence, not delay. That part of the
+// flight had arrived before it says nothing of the rest, which must not be
+// taken for being on its way.
+func (c *Conn) forgoUndo() { c.flags = c.flags&^undoDSACK | undoPast }
+
 // retransmitted notes a retransmission of the run r, for undo.
 func (c *Conn) retransmitted(e *Env, r run) {
 	if c.phase == open {
