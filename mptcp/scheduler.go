@@ -75,13 +75,13 @@ const freshFor = tcp.Second
 
 // look takes a view of every subflow that may carry data.
 //
-// When less than half is left of the peer's window or of our own buffer, a
+// When a quarter is used of the peer's window or of our own buffer, a
 // queue in one path does not add throughput but takes room from the others:
 // then each path is given no more than it carries.
 func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
 	limit := min(int64(c.wndEnd-c.sndUna), int64(c.sndBuf))
-	tight := c.nsub > 1 && limit-int64(c.sndNxt-c.sndUna) < limit/2
+	tight := c.nsub > 1 && limit-int64(c.sndNxt-c.sndUna) < limit*3/4
 	rto := tcp.Time(0)
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)

@@ -360,7 +360,8 @@ func TestSetAndMistakes(t *testing.T) {
 	}); err == nil {
 		t.Error("there is no such interface")
 	}
-	if s, err := w.run.Reset(); err != nil || s.Frames == 0 || w.stats(t).Frames != 0 {
+	// The end of a connection may still be on its way.
+	if s, err := w.run.Reset(); err != nil || s.Frames == 0 || w.stats(t).Frames >= s.Frames {
 		t.Errorf("Reset: %+v, %v", s, err)
 	}
 	pid := w.run.PID()
