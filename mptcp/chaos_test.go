@@ -93,6 +93,9 @@ func chaos(t *testing.T, seed uint64) {
 
 // TestEfficiency: both paths together carry what they carry alone.
 func TestEfficiency(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds of hundreds of megabits are not short")
+	}
 	alone := func(window uint32, ps ...*path) int64 {
 		w := newWorld(t, 5, ps...)
 		w.cli.set.conf.RcvBuf = window
@@ -124,6 +127,9 @@ func TestEfficiency(t *testing.T) {
 
 // TestCut: a path falls silent in the middle of a download and comes back.
 func TestCut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seconds of hundreds of megabits are not short")
+	}
 	w := newWorld(t, 6, wifi(), lte())
 	c, _ := w.pair(0, 1<<40)
 	c.keepOpen = true
