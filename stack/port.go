@@ -1,9 +1,6 @@
 package stack
 
-import (
-	"github.com/mpxd/mpxd/internal/frame"
-	"github.com/mpxd/mpxd/tcp"
-)
+import "github.com/mpxd/mpxd/internal/frame"
 
 // Port is one queue of one NIC, spoken to in batches. xdp.Socket is one, the simulator's is another.
 type Port interface {
@@ -17,10 +14,4 @@ type Port interface {
 	Room() int
 	// Flush makes the NIC send, and collects what it has sent.
 	Flush()
-}
-
-// Waiter parks a shard until a port has something, Wake was called, or the time has come.
-type Waiter interface {
-	Wait(until tcp.Time)
-	Wake() // from any goroutine
 }

@@ -74,16 +74,6 @@ const (
 
 var controllers = [...]Controller{CUBIC: cubic{}, NewReno: newReno{}}
 
-// ControllerByName finds a controller's number; 0 if there is none.
-func ControllerByName(name string) uint8 {
-	for i, c := range controllers {
-		if c != nil && c.Name() == name {
-			return uint8(i)
-		}
-	}
-	return 0
-}
-
 // grow adds to the window in slow start or, by avoid, in congestion avoidance.
 func (cc *CC) grow(s AckSample) (avoid bool) {
 	cc.start.sample(cc, s)

@@ -113,9 +113,6 @@ func (p *Pool) Writable(f uint32) bool {
 	return s.tx == 0 && !s.shared
 }
 
-// Idle reports whether the frame stands in no TX ring.
-func (p *Pool) Idle(f uint32) bool { return p.state[f].tx == 0 }
-
 // Bytes are the bytes of a span, valid as long as the frame is held. Its
 // capacity ends at the frame's end.
 func (p *Pool) Bytes(s Span) []byte {

@@ -84,9 +84,6 @@ func (c *Child) Tell(format string, args ...any) error {
 	return err
 }
 
-// Pid is the child's process.
-func (c *Child) Pid() int { return c.cmd.Process.Pid }
-
 // Stop ends the child, by SIGTERM, and by SIGKILL if it does not listen. It
 // returns how the child ended; extra calls return the same.
 func (c *Child) Stop() error {
