@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
@@ -19,6 +20,41 @@ func (s *Shard) Listen(port uint16) error {
 	return nil
 }
 
+// ListenOn opens a port on one address of ours; an unspecified address stands
+// for all of its family.
+func (s *Shard) ListenOn(at netip.AddrPort) error {
+	a := fromNetip(at.Addr())
+	if !at.Addr().IsUnspecified() && !s.ours(&a) {
+		return fmt.Errorf("stack: %v is no address of ours", at.Addr())
+	}
+	if err := s.Listen(at.Port()); err != nil {
+		return err
+	}
+	s.bound[at.Port()] = at.Addr().Unmap()
+	return nil
+}
+
+// Unlisten closes a port. Connections that came by it live on.
+func (s *Shard) Unlisten(port uint16) {
+	s.listens[port/64] &^= 1 << (port % 64)
+	delete(s.bound, port)
+}
+
+// listensTo reports whether a SYN finds somebody.
+func (s *Shard) listensTo(t *tcp.Tuple) bool {
+	if !s.listening(t.LocalPort) {
+		return false
+	}
+	at, bound := s.bound[t.LocalPort]
+	switch {
+	case !bound:
+		return true
+	case at.IsUnspecified():
+		return at.Is4() == t.Local.Is4()
+	}
+	return fromNetip(at) == t.Local
+}
+
 func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%64)&1 != 0 }
 
 // syn takes a SYN for which there is no flow: an MP_JOIN is addressed by its
@@ -26,7 +62,7 @@ func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%6
 // TIME-WAIT whose tuple it takes over, or nil.
 func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, reuse *tcp.TimeWait) Drop {
 	join := s.conf.MPTCP.Enabled && mptcp.IsJoin(seg)
-	if !join && !s.listening(t.LocalPort) {
+	if !join && !s.listensTo(t) {
 		return s.refuse(p, seg)
 	}
 	if s.short() {

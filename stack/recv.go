@@ -118,7 +118,7 @@ func (s *Shard) stranger(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32)
 			}
 			return s.answer(p, &s.out)
 		}
-		if !s.listening(t.LocalPort) {
+		if !s.listensTo(t) {
 			return s.refuse(p, seg)
 		}
 		s.reused = *w

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"net/netip"
 
 	"github.com/mpxd/mpxd/internal/frame"
 	"github.com/mpxd/mpxd/internal/slab"
@@ -41,6 +42,7 @@ type Shard struct {
 	news     list // connections with events, linked through conn.next
 	waits    waits
 	listens  ports
+	bound    map[uint16]netip.Addr // listeners that are not for all addresses
 	counters [portBuckets]uint32
 	wheel    wheel
 	mail     mailbox
@@ -80,6 +82,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		conf: conf, pool: pool, links: links, app: app,
 		set:      mptcp.NewSet(conf.MPTCP),
 		byHop:    make(map[neighborKey]uint32),
+		bound:    make(map[uint16]netip.Addr),
 		hashSeed: maphash.MakeSeed(),
 		low:      max(pool.Frames()/16, 2*batch),
 		echoes:   bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},

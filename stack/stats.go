@@ -21,6 +21,7 @@ type Stats struct {
 	NeighborFails        uint64
 	TimeWaitEvicted      uint64 // oldest entries that gave way to newer ones
 	AppVisits, AppQueued uint64
+	BacklogFull          uint64 // connections reset since a listener's backlog was full
 	Drops                [numDrops]uint64
 	TCP                  tcp.Counters
 }
