@@ -7,8 +7,9 @@ type acked struct {
 	delivered uint32 // bytes that arrived, cumulatively or by SACK
 	ecr       uint32 // echoed timestamp
 	hasTS     bool
-	dsack     bool
-	newSACK   bool
+	dsack     bool // dup is what came twice (RFC 2883)
+	dup       Block
+	blocks    bool // the ACK carries SACK blocks
 	duplicate bool // a duplicate ACK (RFC 5681, 2), whether or not it counts
 	again     bool // retransmitted nodes were acknowledged: no RTT from cumulative ones
 	firstSent Time // earliest and latest sending of nodes sent once and acknowledged
@@ -24,7 +25,7 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 	if c.usable() > 0 {
 		c.openWindow()
 	}
-	if c.sndUna == c.sndNxt {
+	if c.sndUna == c.sndNxt && (!c.has(useSACK) || seg.Opts.NSACK == 0) {
 		return // nothing is outstanding
 	}
 	a := acked{una: c.sndUna, prior: c.inFlight()}
@@ -133,7 +134,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 		c.endRecovery()
 	}
 	if a.dsack {
-		c.undoDuplicate(e, seg.Opts.SACK[0])
+		c.undoDuplicate(e, a.dup)
 	}
 	newly := c.detect(e, a)
 	if c.phase == open && c.lostEnd.After(c.sndUna) {

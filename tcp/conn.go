@@ -56,7 +56,8 @@ type Conn struct {
 	sndBuf         uint32
 	sndq           queue
 	fresh          uint32 // first node of sndq never sent; 0: none
-	flight, gone   chain  // nodes in flight by time of sending; lost nodes
+	flight, gone   chain  // nodes in flight by time of sending; lost ones by sequence number
+	goneHint       uint32 // the node last found lost, if it still is
 	pipe           uint32 // bytes in flight (RFC 6675), that is of the nodes in flight
 	goneBytes      uint32
 	sackedNodes    uint32

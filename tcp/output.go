@@ -87,8 +87,8 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 	}
 }
 
-// outLost retransmits what was found lost, first found first, as far as the
-// congestion window goes.
+// outLost retransmits what was found lost, lowest sequence number first, as far
+// as the congestion window goes.
 func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	id := c.gone.head
 	if id == 0 {
@@ -128,7 +128,7 @@ func (c *Conn) outTail(e *Env, seg *Segment) bool {
 	id, again := c.fresh, false
 	limit := c.mss()
 	if id == 0 || c.usable() < min(limit, uint32(c.sndEnd-c.sndNxt)) {
-		id, again = c.lastSent(e.Nodes), true
+		id, again = c.lastSegment(e.Nodes), true
 		if e.Nodes.At(id).flags&inFlight == 0 {
 			return false
 		}
@@ -147,6 +147,16 @@ func (c *Conn) outTail(e *Env, seg *Segment) bool {
 	c.rtoBase = e.Now
 	c.armRetry(e)
 	return true
+}
+
+// lastSegment is where the last segment sent begins: a FIN alone is nothing
+// that the peer could report by SACK.
+func (c *Conn) lastSegment(ns *Nodes) uint32 {
+	id := c.lastSent(ns)
+	if n := ns.At(id); n.flags&fin != 0 && n.Prev != 0 && ns.At(n.Prev).flags&inFlight != 0 {
+		return n.Prev
+	}
+	return id
 }
 
 // outFresh sends new data, and the FIN.

@@ -12,6 +12,7 @@ const (
 	// of peers and links are no finer.
 	maxAckDelay = 200 * Millisecond
 	minTail     = 10 * Millisecond
+	tailUnknown = Second // without an RTT
 )
 
 // rackDeliver updates RACK's state with a delivered node (RFC 8985, 6.2, steps
@@ -24,15 +25,29 @@ func (c *Conn) rackDeliver(e *Env, n *Node, a *acked) {
 		c.flags |= reordering
 	}
 	rtt := e.Now - n.sent
-	if n.flags&again != 0 {
-		// Was it the retransmission that arrived, or the original?
-		if a.hasTS && int32(a.ecr-TSClock(n.sent)-c.tsOffset) < 0 || rtt < c.minRTT {
-			return
-		}
+	if n.flags&again != 0 && c.earlier(n, rtt, a) {
+		return
 	}
 	if n.sent > c.rackSent || n.sent == c.rackSent && end.After(c.rackEnd) {
 		c.rackSent, c.rackEnd, c.rackRTT = n.sent, end, rtt
 	}
+}
+
+// earlier reports whether it seems to be an earlier transmission of n that
+// arrived, not the last one. An echo can tell, but only of the segment that the
+// peer waited for: behind a hole it keeps echoing what came before the hole
+// (RFC 7323, 4.3), however late. And two transmissions may share a tick of the
+// clock if the path is that short.
+func (c *Conn) earlier(n *Node, rtt Time, a *acked) bool {
+	if a.hasTS && !n.Seq.After(a.una) {
+		switch d := int32(a.ecr - TSClock(n.sent) - c.tsOffset); {
+		case d < 0:
+			return true
+		case c.minRTT >= 2*Millisecond:
+			return false
+		}
+	}
+	return rtt < c.minRTT
 }
 
 // reoWindow is how much later than its successors a segment may come (RFC
@@ -83,7 +98,7 @@ func (c *Conn) detectLosses(e *Env) (newly bool) {
 // the send queue, once per timeout.
 func (c *Conn) loseLate(e *Env) {
 	window := c.rackRTT + c.reoWindow()
-	c.gone, c.goneBytes = chain{}, 0
+	c.gone, c.goneHint, c.goneBytes = chain{}, 0, 0
 	for id := c.sndq.head; id != 0 && id != c.fresh; id = e.Nodes.At(id).Next {
 		n := e.Nodes.At(id)
 		switch {
@@ -96,17 +111,22 @@ func (c *Conn) loseLate(e *Env) {
 	}
 }
 
-// tailTime is when a tail loss probe is due, Never if none is (RFC 8985, 7.2).
+// tailTime is when a tail loss probe is due, Never if none is (RFC 8985, 7.2):
+// some time after the last transmission or the last progress. A peer without a
+// window has not lost anything yet; the retransmission timeout asks it.
 func (c *Conn) tailTime(e *Env) Time {
-	if !c.has(useSACK) || c.has(tlpOut) || c.phase != open || c.srtt == 0 || c.timeouts > 0 ||
-		c.sackedNodes > 0 || c.gone.head != 0 || c.flight.head == 0 {
+	if !c.has(useSACK) || c.has(tlpOut) || c.phase != open || c.timeouts > 0 ||
+		c.sackedNodes > 0 || c.gone.head != 0 || c.flight.head == 0 || c.sndWnd == 0 && !c.has(ownCredit) {
 		return Never
 	}
-	wait := 2 * c.srtt
-	if uint32(c.sndNxt-c.sndUna) <= c.cc.MSS {
-		wait += maxAckDelay
+	wait := tailUnknown
+	if c.srtt > 0 {
+		wait = max(2*c.srtt, minTail)
+		if uint32(c.sndNxt-c.sndUna) <= c.cc.MSS {
+			wait += maxAckDelay
+		}
 	}
-	return e.Now + max(wait, minTail)
+	return max(c.rtoBase, c.lastOut) + wait
 }
 
 // resolveTail finds out what a tail loss probe repaired (RFC 8985, 7.4.2).
@@ -115,16 +135,17 @@ func (c *Conn) resolveTail(e *Env, a *acked) {
 		return
 	}
 	switch {
-	case !c.has(tlpAgain), a.dsack:
-		// New data, or both copies arrived: nothing was lost.
+	case !c.has(tlpAgain), a.dsack && c.tlpEnd-a.dup.To <= 1:
+		// New data, or both copies arrived (a FIN is not always reported):
+		// nothing was lost.
 	case c.sndUna.After(c.tlpEnd):
 		// The probe repaired the only loss: answer it like any other.
 		if c.phase == open {
 			c.beginRecovery(e, a.prior, true)
 			c.endRecovery()
 		}
-	case a.duplicate && !a.newSACK:
-		// The ACK of the second copy.
+	case a.duplicate && !a.blocks:
+		// The ACK of the second copy, of a peer that does not say so.
 	default:
 		return
 	}

@@ -8,9 +8,10 @@ const maxWalk = 512
 // enterBlocks enters the SACK blocks of an ACK in the send queue.
 func (c *Conn) enterBlocks(e *Env, seg *Segment, a *acked) {
 	bs := seg.Opts.SACK[:seg.Opts.NSACK]
+	a.blocks = len(bs) > 0
 	if c.isDSACK(bs, seg.Ack) {
 		e.Count.DSACKRecv++
-		a.dsack = true
+		a.dsack, a.dup = true, bs[0]
 		bs = bs[1:]
 	}
 	var seen [len(c.sackSeen)]Block
@@ -122,7 +123,6 @@ func (c *Conn) markSACKed(e *Env, id uint32, a *acked) {
 	c.deliver(e, id, a)
 	n.flags |= sacked
 	c.sackedNodes++
-	a.newSACK = true
 }
 
 // renege takes back every SACK mark, after a timeout with the head marked: the

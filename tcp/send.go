@@ -205,6 +205,9 @@ func (c *Conn) leave(ns *Nodes, id uint32) {
 		c.flight.remove(ns, id)
 		c.pipe -= n.len()
 	case n.flags&lost != 0:
+		if c.goneHint == id {
+			c.goneHint = n.prior
+		}
 		c.gone.remove(ns, id)
 		c.goneBytes -= n.len()
 	}
@@ -217,8 +220,38 @@ func (c *Conn) lose(ns *Nodes, id uint32) {
 	c.leave(ns, id)
 	n.flags |= lost
 	c.lostEnd = later(c.lostEnd, n.end())
-	c.gone.insert(ns, c.gone.tail, id)
+	c.gone.insert(ns, c.goneAfter(ns, n.Seq), id)
+	c.goneHint = id
 	c.goneBytes += n.len()
+}
+
+// maxGoneWalk bounds the walk to a lost node's place. What is found lost at
+// once is found in order.
+const maxGoneWalk = 16
+
+// goneAfter is the lost node behind which one at seq belongs: the lowest
+// sequence number is sent again first (RFC 6675, 4, NextSeg), as the peer's
+// application waits for it.
+func (c *Conn) goneAfter(ns *Nodes, seq Seq) uint32 {
+	at := c.gone.tail
+	if at == 0 || ns.At(c.gone.head).Seq.After(seq) {
+		return 0
+	}
+	if c.goneHint != 0 && distance(ns.At(c.goneHint).Seq, seq) < distance(ns.At(at).Seq, seq) {
+		at = c.goneHint
+	}
+	for range maxGoneWalk {
+		n := ns.At(at)
+		switch {
+		case n.Seq.After(seq):
+			at = n.prior // not 0: the head lies before seq
+		case n.after == 0 || ns.At(n.after).Seq.After(seq):
+			return at
+		default:
+			at = n.after
+		}
+	}
+	return at
 }
 
 // inFlight is how many bytes are in the network. A peer without SACK tells

@@ -139,8 +139,8 @@ func (c *Conn) armRetry(e *Env) {
 		return
 	}
 	rto := c.rtoBase + c.rto
-	if tail := c.tailTime(e); tail < rto {
-		c.setRetry(retryTail, tail)
+	if tail := c.tailTime(e); tail != Never {
+		c.setRetry(retryTail, min(tail, rto)) // RFC 8985, 7.2: in place of the RTO
 		return
 	}
 	c.setRetry(retryRTO, rto)
