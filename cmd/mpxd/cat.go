@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mpxd/mpxd/mptcp"
+	"github.com/mpxd/mpxd/stack"
 )
 
 // catCommand is mpxd cat.
@@ -23,8 +24,11 @@ type catCommand struct {
 	Listen ListenPort `placeholder:"PORT" help:"Wait for one connection to this port."`
 	Target string     `arg:"" optional:"" name:"host:port" help:"Where to connect to; a name is resolved by the host's resolver."`
 	TCP    bool       `name:"tcp" xor:"protocol" help:"Plain TCP only."`
-	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP with peers that speak it (the default of --listen). Connecting is by plain TCP only for now."`
+	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP if the peer speaks it: the default of --listen, not of connecting."`
 }
+
+// errInterrupted says how a conversation ended that did not end by itself.
+var errInterrupted = errors.New("interrupted")
 
 // resolveFor bounds the look-up of the name to connect to.
 const resolveFor = 10 * time.Second
@@ -34,14 +38,10 @@ func (c *catCommand) Run(ctx context.Context, s streams) error {
 }
 
 // cat runs netcat in the network namespace of the calling goroutine's thread
-// until the connection is over. ready is called on the shard's thread when it
-// listens or has begun to connect; it may be nil.
-func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *slog.Logger, ready func(*host)) error {
+// until the connection is over. ready is called when it listens; it may be nil.
+func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *slog.Logger, ready func()) error {
 	if (c.Listen == 0) == (c.Target == "") {
 		return usageError{errors.New("cat: give either --listen PORT or HOST:PORT")}
-	}
-	if c.MPTCP && c.Target != "" {
-		return usageError{errors.New("cat: --mptcp: connecting is by plain TCP only for now")}
 	}
 	var to netip.AddrPort
 	if c.Target != "" {
@@ -50,12 +50,21 @@ func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *s
 			return err
 		}
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	p := newPipe(uint16(c.Listen), to, in, out, stop)
-	err := run(ctx, c.Network, mptcp.Config{Enabled: !c.TCP, MaxConns: 16}, p, log, ready)
-	p.close()
-	return errors.Join(err, p.result())
+	ctx, over := context.WithCancelCause(ctx)
+	finished := errors.New("the conversation is over")
+	p := &pipe{
+		Net: stack.NewNet(), listen: uint16(c.Listen), to: to, mptcp: c.MPTCP,
+		in: in, out: out, ready: ready, over: func() { over(finished) },
+	}
+	defer p.over()
+	offer := mptcp.Config{Enabled: c.MPTCP || c.Listen != 0 && !c.TCP, MaxConns: 16}
+	if err := run(ctx, c.Network, offer, p, log, nil); err != nil {
+		return err
+	}
+	if err := p.wait(); context.Cause(ctx) == finished {
+		return err
+	}
+	return errInterrupted
 }
 
 // resolve finds the address to connect to, of a family that we have.

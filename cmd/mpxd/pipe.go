@@ -4,252 +4,104 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
+	"net"
 	"net/netip"
-	"sync"
-	"time"
 
-	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/stack"
-	"github.com/mpxd/mpxd/tcp"
 )
 
-const (
-	// pipeChunk is what crosses between the shard and a goroutine at once: a hop
-	// to a locked thread costs 50 us, so it had better carry much.
-	pipeChunk = 256 << 10
-	// pipeChunks is how many may wait for the writer.
-	pipeChunks = 4
-	// postPause is how long a goroutine waits when the mailbox is full.
-	postPause = time.Millisecond
-)
-
-// pipe is the application of mpxd cat: one connection, whose bytes two
-// goroutines read and write. They speak to the shard by its mailbox only, and
-// it to them by channels that never make it wait.
-//
-//	in  -> reader -> mailbox: here is a chunk -> Write ... all taken -> fed
-//	out <- writer <- full <- chunk <- Recv;   writer -> free, mailbox: go on
+// pipe is the program of mpxd cat: one connection, and a goroutine that joins
+// it to standard input and output.
 type pipe struct {
+	*stack.Net
 	listen uint16 // 0: connect
 	to     netip.AddrPort
+	mptcp  bool // offer it when connecting
 	in     io.Reader
 	out    io.Writer
+	ready  func()             // called when it listens; may be nil
 	over   context.CancelFunc // ends the shard's loop
-
-	// The shard's.
-	conn    mptcp.Conn
-	pending []byte // of the reader's chunk, not taken yet
-	ended   bool   // the reader has no more
-	eof     bool   // the writer was told so
-	done    bool   // both directions of the connection are over
-	err     error
-
-	fed     chan struct{} // the reader may reuse its chunk
-	free    chan []byte   // chunks the shard may fill
-	full    chan []byte   // chunks to write
-	quit    chan struct{} // closed when the shard is gone
-	writing sync.WaitGroup
-	failed  error // of the writer, after writing
+	result chan error
 }
 
-func newPipe(listen uint16, to netip.AddrPort, in io.Reader, out io.Writer, over context.CancelFunc) *pipe {
-	p := &pipe{
-		listen: listen, to: to, in: in, out: out, over: over,
-		fed: make(chan struct{}, 1), quit: make(chan struct{}),
-		free: make(chan []byte, pipeChunks), full: make(chan []byte, pipeChunks),
-	}
-	for range pipeChunks {
-		p.free <- make([]byte, 0, pipeChunk)
-	}
-	return p
-}
-
-// Start listens or begins to connect.
+// Start lets the conversation begin.
 func (p *pipe) Start(s *stack.Shard) error {
-	if p.listen != 0 {
-		return s.Listen(p.listen)
+	if err := p.Net.Start(s); err != nil {
+		return err
 	}
-	c, err := s.Dial(p.to, 0)
-	if err != nil {
-		return fmt.Errorf("connect to %v: %w", p.to, err)
-	}
-	p.conn = c
+	p.result = make(chan error, 1)
+	go func() {
+		p.result <- p.converse()
+		p.over()
+	}()
 	return nil
 }
 
-// Accept takes the first connection.
-func (p *pipe) Accept(s *stack.Shard, c mptcp.Conn) bool {
-	if p.conn != 0 || p.done {
-		return false
+// wait returns how the conversation went, once there was one.
+func (p *pipe) wait() error {
+	if p.result == nil {
+		return nil
 	}
-	p.conn = c
-	p.begin(s)
-	return true
+	return <-p.result
 }
 
-func (p *pipe) begin(s *stack.Shard) {
-	go p.read(s)
-	p.writing.Add(1)
-	go p.write(s)
-	s.Requeue(p.conn, tcp.Readable|tcp.Writable) // what came before is not told again
+// converse lasts until both directions of the connection have ended.
+func (p *pipe) converse() error {
+	c, err := p.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	go p.send(c)
+	if _, err := io.Copy(p.out, c); err != nil {
+		// Who cannot write resets the peer, as a closed pipe would.
+		c.SetLinger(0)
+		c.Close()
+		<-c.Done()
+		return err
+	}
+	<-c.Done()
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		return err
+	}
+	return nil
 }
 
-// Ready moves what can move.
-func (p *pipe) Ready(s *stack.Shard, c mptcp.Conn, ev tcp.Event) {
-	if c != p.conn || p.done {
-		return
-	}
-	if p.listen == 0 && ev&tcp.Connected != 0 {
-		p.begin(s)
-	}
-	p.move(s)
+// send may sit in a read that nothing ends; it then ends with the process.
+func (p *pipe) send(c *stack.NetConn) {
+	io.Copy(c, p.in) // what the connection has against it, reading tells
+	c.CloseWrite()
 }
 
-// move goes on in both directions.
-func (p *pipe) move(s *stack.Shard) {
-	if p.done {
-		return
+func (p *pipe) connect() (*stack.NetConn, error) {
+	if p.listen != 0 {
+		return p.accept()
 	}
-	p.send(s)
-	p.receive(s)
-	_, done, err := s.Status(p.conn)
-	if !done || err == tcp.NoError && !p.eof {
-		return // not over, or not all is read
+	dial := p.DialContext
+	if p.mptcp {
+		dial = p.DialMPTCP
 	}
-	if err != tcp.NoError {
-		p.err = errors.New(err.String())
-	}
-	p.finish(s)
+	c, err := dial(context.Background(), "tcp", p.to.String())
+	return asNetConn(c, err)
 }
 
-// send gives the reader's chunk to the connection.
-func (p *pipe) send(s *stack.Shard) {
-	if len(p.pending) > 0 {
-		p.pending = p.pending[s.Write(p.conn, p.pending):]
-		if len(p.pending) == 0 {
-			p.fed <- struct{}{} // never waits: one chunk is under way
-		}
+// accept takes the first connection; the port is closed then.
+func (p *pipe) accept() (*stack.NetConn, error) {
+	l, err := p.Listen("tcp", netip.AddrPortFrom(netip.IPv6Unspecified(), p.listen).String())
+	if err != nil {
+		return nil, err
 	}
-	if p.ended && len(p.pending) == 0 {
-		s.Shut(p.conn)
+	defer l.Close()
+	if p.ready != nil {
+		p.ready()
 	}
+	return asNetConn(l.Accept())
 }
 
-// receive fills chunks for the writer, as long as it gives some back: what it
-// does not write stays in the connection's window.
-func (p *pipe) receive(s *stack.Shard) {
-	if p.eof {
-		return
+func asNetConn(c net.Conn, err error) (*stack.NetConn, error) {
+	if err != nil {
+		return nil, err
 	}
-	for {
-		var b []byte
-		select {
-		case b = <-p.free:
-		default:
-			return
-		}
-		for cap(b)-len(b) >= 1<<16 { // the longest span
-			d, ok := s.Recv(p.conn)
-			if !ok {
-				break
-			}
-			b = append(b, s.Pool().Bytes(d)...)
-			s.Pool().Release(d.Frame)
-		}
-		if len(b) == 0 {
-			p.free <- b
-			if eof, _, _ := s.Status(p.conn); eof {
-				p.eof = true
-				close(p.full)
-			}
-			return
-		}
-		p.full <- b // never waits: there are pipeChunks chunks
-	}
-}
-
-func (p *pipe) finish(s *stack.Shard) {
-	p.done = true
-	if !p.eof {
-		p.eof = true
-		close(p.full)
-	}
-	if p.conn != 0 {
-		s.Close(p.conn)
-	}
-	p.over()
-}
-
-// Stop gives up.
-func (p *pipe) Stop(s *stack.Shard) {
-	if p.done {
-		return
-	}
-	p.err = errors.New("interrupted")
-	if p.conn != 0 {
-		s.Abort(p.conn)
-	}
-	p.finish(s)
-}
-
-// close lets the goroutines go: the shard is gone. The reader may sit in a read
-// that nothing ends; it then ends with the process.
-func (p *pipe) close() { close(p.quit) }
-
-// result waits for the writer and says how it went.
-func (p *pipe) result() error {
-	p.writing.Wait()
-	return errors.Join(p.err, p.failed)
-}
-
-// post hands f to the shard; false: the shard is gone.
-func (p *pipe) post(s *stack.Shard, f func(*stack.Shard)) bool {
-	for !s.Post(f) {
-		select {
-		case <-p.quit:
-			return false
-		case <-time.After(postPause):
-		}
-	}
-	return true
-}
-
-// read is the reader's goroutine.
-func (p *pipe) read(s *stack.Shard) {
-	buf := make([]byte, pipeChunk)
-	for {
-		n, err := p.in.Read(buf)
-		if n > 0 {
-			if !p.post(s, func(s *stack.Shard) { p.pending = buf[:n]; p.move(s) }) {
-				return
-			}
-			select {
-			case <-p.fed:
-			case <-p.quit:
-				return
-			}
-		}
-		if err != nil {
-			p.post(s, func(s *stack.Shard) { p.ended = true; p.move(s) })
-			return
-		}
-	}
-}
-
-// write is the writer's goroutine. When writing fails it aborts the connection,
-// as a closed pipe would.
-func (p *pipe) write(s *stack.Shard) {
-	defer p.writing.Done()
-	for b := range p.full {
-		if p.failed == nil {
-			if _, p.failed = p.out.Write(b); p.failed != nil {
-				p.post(s, p.Stop)
-			}
-		}
-		p.free <- b[:0]
-		p.post(s, p.move)
-	}
+	return c.(*stack.NetConn), nil
 }
