@@ -14,6 +14,7 @@ type acked struct {
 	again     bool // retransmitted nodes were acknowledged: no RTT from cumulative ones
 	firstSent Time // earliest and latest sending of nodes sent once and acknowledged
 	lastSent  Time
+	rated     rated
 	sackSent  Time // earliest sending of nodes sent once and newly SACKed
 }
 
@@ -95,6 +96,7 @@ func (c *Conn) acknowledge(e *Env, ack Seq, a *acked) {
 func (c *Conn) deliver(e *Env, id uint32, a *acked) {
 	n := e.Nodes.At(id)
 	a.delivered += n.len()
+	a.rated.take(n)
 	c.rackDeliver(e, n, a)
 	c.leave(e.Nodes, id)
 }
@@ -136,7 +138,9 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	if a.dsack {
 		c.undoDuplicate(e, a.dup)
 	}
+	lost := c.cc.rate.lost
 	newly := c.detect(e, a)
+	sample := c.cc.rate.sample(&a.rated, e.Now, c.minRTT, a.delivered)
 	if c.phase == open && c.lostEnd.After(c.sndUna) {
 		// Also when what was lost after the last recovery began has been
 		// sent again in it: that loss is still to be answered.
@@ -148,13 +152,15 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	}
 	// Duplicate ACKs let new data out but do not grow the window (RFC 3042),
 	// unless it is known that the network reorders.
-	if advanced || a.delivered > 0 && (c.phase != open || c.has(reordering)) {
-		controllers[c.ctl].OnAck(&c.cc, AckSample{
-			Now: e.Now, Acked: a.delivered, InFlight: a.prior,
+	if ctl := c.control(); advanced || a.delivered > 0 && (c.phase != open || c.has(reordering) || ctl.Leads()) {
+		ctl.OnAck(&c.cc, AckSample{
+			Now: e.Now, Acked: a.delivered, InFlight: a.prior, Pipe: c.inFlight(),
 			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
+			Rate: sample, Lost: c.cc.rate.lost - lost,
 			Limited: a.una.Before(c.limitedEnd), Round: round,
-			Recovery: recovering || c.phase == fastRecovery,
+			Recovery: recovering || c.phase == fastRecovery, Open: c.phase == open,
 		})
+		c.setPace(e.Conf)
 	}
 	c.limitedEnd = later(c.limitedEnd, c.sndUna) // after Limited was told
 	if c.phase == fastRecovery {

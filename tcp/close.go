@@ -55,6 +55,7 @@ func (c *Conn) drop(e *Env, unread bool) {
 	c.pipe, c.goneBytes, c.sackedNodes = 0, 0, 0
 	c.retryAt, c.reorderAt, c.ackAt, c.idleAt, c.waitAt = 0, 0, 0, 0, 0
 	c.retryKind = retryNone
+	c.flags &^= paceWait
 }
 
 // timeWait enters TIME-WAIT. The flow is Finished for its application; the

@@ -11,7 +11,7 @@ func ackRound(ctl Controller, cc *CC, now, rtt Time) {
 
 func newCC(ctl Controller) *CC {
 	cc := &CC{Cwnd: 10 * 1000, Ssthresh: InitialSsthresh, MSS: 1000}
-	ctl.Init(cc)
+	ctl.Init(cc, Second, 0)
 	return cc
 }
 
@@ -29,6 +29,9 @@ func TestSlowStartDoubles(t *testing.T) {
 
 func TestNoGrowthWithoutDemandOrInRecovery(t *testing.T) {
 	for _, ctl := range controllers[1:] {
+		if ctl.Leads() {
+			continue
+		}
 		cc := newCC(ctl)
 		ctl.OnAck(cc, AckSample{Now: Second, Acked: 5000, Limited: false})
 		ctl.OnAck(cc, AckSample{Now: Second, Acked: 5000, Limited: true, Recovery: true})

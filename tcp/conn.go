@@ -24,6 +24,7 @@ type Conn struct {
 	ackAt     Time // delayed ACK
 	idleAt    Time // keepalive
 	waitAt    Time // FIN-WAIT-2 of an orphan, TIME-WAIT
+	release   Time // when pacing lets the next burst go; a timer if paceWait
 
 	lastIn      Time // when an acceptable segment last came
 	lastOut     Time // when payload, SYN or FIN last left
@@ -130,6 +131,8 @@ const (
 	softError  // an ICMP error came while connecting
 	windowShut // Output found the peer's window closed
 	synAgain   // our SYN was retransmitted
+	paceWait   // nothing leaves before release
+	paceLags   // release lies behind because the flow was woken late
 )
 
 // owed is what Output must send when it is next called.
@@ -207,7 +210,10 @@ type Status struct {
 	SRTT      Time   // 0: no sample yet
 	MinRTT    Time
 	RTO       Time
-	Timeouts  uint8 // consecutive RTOs without progress
+	Timeouts  uint8  // consecutive RTOs without progress
+	Paced     bool   // it has used up a burst and waits for the next one
+	Ssthresh  uint32 // bytes
+	Pace      uint32 // bytes per second; 0: not paced
 	ISS, IRS  Seq
 	SndUna    Seq
 	SndNxt    Seq
@@ -223,6 +229,7 @@ func (c *Conn) Status() Status {
 		State: c.state, Peer: c.sndWnd, MSS: c.mss(), Cwnd: c.cc.Cwnd,
 		InFlight: c.inFlight(), Unsent: uint32(c.sndEnd - c.sndNxt), Unacked: uint32(c.sndNxt - c.sndUna),
 		SRTT: c.srtt, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
+		Paced: c.has(paceWait), Ssthresh: c.cc.Ssthresh, Pace: c.cc.Pace,
 		ISS: c.iss, IRS: c.irs, SndUna: c.sndUna, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt,
 		Recovery: c.phase != open, SndWScale: c.sndScale, RcvWScale: c.rcvScale,
 	}

@@ -43,7 +43,8 @@ type Config struct {
 	ChallengeGap Time   // least distance of two challenge ACKs of one flow
 	NoTimestamps bool
 	NoSACK       bool
-	Controller   uint8 // congestion controller of new flows: CUBIC or NewReno
+	Controller   uint8 // congestion controller of new flows: CUBIC, NewReno or BBR
+	Pace         bool  // pace CUBIC and NewReno too
 }
 
 // DefaultConfig is what production starts from.

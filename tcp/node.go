@@ -17,6 +17,7 @@ type Node struct {
 	// Of a send queue's node: when it was last sent, and its links in the
 	// list of nodes in flight or in that of lost ones.
 	sent         Time
+	stamp        stamp
 	after, prior uint32
 	flags        nodeFlags
 }
@@ -31,6 +32,7 @@ const (
 	sacked                         // the peer holds it
 	again                          // it was retransmitted: no RTT sample (Karn)
 	fin                            // it stands for our FIN and has no span
+	limited                        // when it was sent the application had left the path idle
 )
 
 // len is what the node takes of the sequence space.

@@ -159,7 +159,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 		c.cc.Cwnd = c.cc.MSS // RFC 5681, 3.1
 	}
 	c.cc.Ssthresh = InitialSsthresh
-	controllers[c.ctl].Init(&c.cc)
+	c.control().Init(&c.cc, e.Now, c.srtt)
 	c.armIdle(e)
 	c.events |= Connected | Writable
 	if c.has(shut) {

@@ -94,6 +94,9 @@ func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	if id == 0 {
 		return false
 	}
+	if c.waits(e.Now) {
+		return false
+	}
 	mss := c.mss()
 	pipe := c.inFlight()
 	if pipe > 0 && pipe+min(mss, e.Nodes.At(id).len()) > c.cc.Cwnd {
@@ -166,6 +169,12 @@ func (c *Conn) outFresh(e *Env, seg *Segment) bool {
 	}
 	id := c.fresh
 	if id == 0 {
+		if pipe := c.inFlight(); c.gone.head == 0 && pipe < c.cc.Cwnd {
+			c.cc.rate.starve(pipe)
+		}
+		return false
+	}
+	if c.waits(e.Now) {
 		return false
 	}
 	limit, ok := c.allowed(e, id)
@@ -214,16 +223,10 @@ func (c *Conn) allowed(e *Env, id uint32) (limit uint32, ok bool) {
 	return limit, true
 }
 
-// restart shrinks the congestion window after idle time: half for each RTO,
-// not below the initial window (RFC 5681, 4.1; RFC 2861, 3.1).
+// restart tells congestion control that the flow begins again.
 func (c *Conn) restart(e *Env) {
-	iw := initialWindow(e.Conf, c.cc.MSS)
-	if c.sndUna != c.sndNxt || c.cc.Cwnd <= iw || e.Now-c.lastOut <= c.rto {
-		return
-	}
-	c.cc.Ssthresh = max(c.cc.Ssthresh, c.cc.Cwnd/4*3)
-	for idle := e.Now - c.lastOut; idle > c.rto && c.cc.Cwnd > iw; idle -= c.rto {
-		c.cc.Cwnd = max(c.cc.Cwnd/2, iw)
+	if c.sndUna == c.sndNxt {
+		c.control().OnIdle(&c.cc, IdleSample{e.Now, e.Now - c.lastOut, c.rto, initialWindow(e.Conf, c.cc.MSS)})
 	}
 }
 
@@ -259,6 +262,7 @@ func (c *Conn) emit(e *Env, seg *Segment, r run) {
 		c.credit -= r.Len
 	}
 	c.transmitted(e, r)
+	c.charge(e.Now, r.Len)
 	if c.phase == fastRecovery {
 		c.prrOut += r.Len
 	}

@@ -57,7 +57,7 @@ func (c *Conn) loseHead(e *Env) (newly bool) {
 // Without blame (a smaller path MTU) the window is not reduced.
 func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
 	if blame {
-		controllers[c.ctl].OnLoss(&c.cc, LossSample{Now: e.Now, InFlight: prior})
+		c.control().OnLoss(&c.cc, LossSample{Now: e.Now, InFlight: prior})
 	} else {
 		c.cc.Ssthresh = c.cc.Cwnd
 	}
@@ -71,7 +71,7 @@ func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
 
 // endRecovery: what was outstanding when it began has arrived.
 func (c *Conn) endRecovery() {
-	if c.phase == fastRecovery {
+	if c.phase == fastRecovery && !c.control().Leads() {
 		c.cc.Cwnd = c.cc.Ssthresh // RFC 6937, 3
 	}
 	c.phase = open
@@ -88,6 +88,9 @@ func (c *Conn) endRecovery() {
 // that one segment more than was delivered may go. force: one segment goes in
 // any case.
 func (c *Conn) reduce(delivered uint32, safe, force bool) {
+	if c.control().Leads() {
+		return
+	}
 	c.prrDelivered += delivered
 	pipe, mss := c.inFlight(), c.cc.MSS
 	var n uint32
@@ -117,7 +120,7 @@ func (c *Conn) timedOut(e *Env) {
 	}
 	if c.timeouts == 1 {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
-		controllers[c.ctl].OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
+		c.control().OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
 		c.beginUndo()
 	} else {
 		c.forgoUndo()

@@ -158,7 +158,7 @@ func (c *Conn) split(e *Env, id, at uint32) bool {
 	n := e.Nodes.At(id)
 	e.Pool.Retain(n.Span.Frame)
 	e.Pool.Share(n.Span.Frame)
-	m.Span, m.Seq, m.Mark, m.sent, m.flags = n.Span, n.Seq+Seq(at), n.Mark, n.sent, n.flags
+	m.Span, m.Seq, m.Mark, m.sent, m.stamp, m.flags = n.Span, n.Seq+Seq(at), n.Mark, n.sent, n.stamp, n.flags
 	m.Span.Off += uint16(at)
 	m.Span.Len -= uint16(at)
 	m.Span.Flags, n.Span.Flags = 0, 0
@@ -175,6 +175,7 @@ func (c *Conn) split(e *Env, id, at uint32) bool {
 
 // transmitted notes that the nodes of a run were sent.
 func (c *Conn) transmitted(e *Env, r run) {
+	idle := c.sndUna == c.sndNxt
 	for id := r.Node; ; {
 		n := e.Nodes.At(id)
 		if n.flags&(lost|inFlight) != 0 {
@@ -182,6 +183,7 @@ func (c *Conn) transmitted(e *Env, r run) {
 			c.leave(e.Nodes, id)
 		}
 		n.sent = e.Now
+		c.cc.rate.send(n, e.Now, idle)
 		n.flags |= inFlight
 		c.flight.insert(e.Nodes, c.flight.tail, id)
 		c.pipe += n.len()
@@ -223,6 +225,7 @@ func (c *Conn) lose(ns *Nodes, id uint32) {
 	c.gone.insert(ns, c.goneAfter(ns, n.Seq), id)
 	c.goneHint = id
 	c.goneBytes += n.len()
+	c.cc.rate.lost += n.len()
 }
 
 // maxGoneWalk bounds the walk to a lost node's place. What is found lost at

@@ -23,6 +23,9 @@ func (c *Conn) Deadline() Time {
 			next = t
 		}
 	}
+	if c.has(paceWait) {
+		next = min(next, c.release)
+	}
 	return next
 }
 
@@ -40,6 +43,7 @@ func (c *Conn) Expire(e *Env) {
 	if c.state == Closed {
 		return
 	}
+	c.waits(e.Now) // if it need not any more, Output goes on
 	if due(&c.ackAt, e.Now) {
 		c.owe |= oweACK
 	}

@@ -56,7 +56,7 @@ func (c *Conn) undoDuplicate(e *Env, b Block) {
 
 func (c *Conn) undo(e *Env) {
 	e.Count.SpuriousRTOs++
-	controllers[c.ctl].OnUndo(&c.cc)
+	c.control().OnUndo(&c.cc)
 	c.flags &^= undoDSACK
 	c.phase = open
 	c.dupAcks = 0
