@@ -65,7 +65,7 @@ func (c *Conn) adaptWindow(a *acked) {
 		c.flags &^= roundDSACK
 	}
 	if a.dsack && !c.has(roundDSACK) {
-		c.flags |= roundDSACK
+		c.flags |= roundDSACK | reordering
 		c.dsackRound = c.sndNxt
 		c.reoMult = uint8(min(int(c.reoMult)+1, 1<<8-1))
 		c.reoPersist = reoPersist

@@ -201,7 +201,9 @@ func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
 		if prev = c.keep(e, &c.ofoq, prev, at, piece); prev == 0 {
 			break
 		}
-		c.ofoHint = prev
+		if prev != c.ofoq.tail { // which is found anyway
+			c.ofoHint = prev
+		}
 		c.noteBlock(at, at+Seq(piece.Len))
 		at += Seq(piece.Len)
 		if at.Before(end) {

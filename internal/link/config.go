@@ -23,7 +23,7 @@ type Config struct {
 	Loss  int   // ppm, independent
 	Burst Burst // bursty loss, beside Loss
 	// Drop are the numbers of the frames to lose, in ascending order; the first
-	// frame pushed is number 0. It is not copied.
+	// frame pushed is number 0. It is not copied. Mask makes it of bits.
 	Drop []uint64
 
 	Reorder      int   // ppm of frames which get ReorderDelay and are overtaken
@@ -31,6 +31,10 @@ type Config struct {
 	Duplicate    int   // ppm of frames that arrive twice
 	Corrupt      int   // ppm of frames that arrive with one bit flipped
 	MTU          int   // longest frame in bytes with its Ethernet header, 0: no limit
+
+	// TellTooBig: the driver answers a frame longer than MTU as a router does
+	// (TooBig). Without, nobody is told: a black hole of path MTU discovery.
+	TellTooBig bool
 
 	// Strip is carried out by the driver, on its copy of the frame.
 	Strip Strip
@@ -45,6 +49,17 @@ type Burst struct {
 	Enter int // from good to bad; 0: no bursts
 	Leave int // from bad to good
 	Loss  int // in the bad state, Million: everything
+}
+
+// Mask is a Config.Drop that loses the frame with number from + i if bit i of
+// bits is set.
+func Mask(from, bits uint64) (drop []uint64) {
+	for i := range uint64(64) {
+		if bits>>i&1 != 0 {
+			drop = append(drop, from+i)
+		}
+	}
+	return drop
 }
 
 // DefaultQueue is 100 ms of rate, the order of an access link's buffer, but at

@@ -39,6 +39,9 @@ func (w *World) launch(p *Port, up bool, b []byte) {
 	}
 	f := l.Push(int64(w.now), len(b))
 	if f.N == 0 {
+		if c := l.Config(); f.Drop == link.TooLong && c.TellTooBig {
+			w.tooBig(p, up, b, c.MTU)
+		}
 		return
 	}
 	if f.Flip >= 0 && !slipped(b, f.Flip) {
@@ -54,6 +57,23 @@ func (w *World) launch(p *Port, up bool, b []byte) {
 		if !w.flight.Push(d.At, arrival{d, p, up, b}) {
 			w.TooMany++
 		}
+	}
+}
+
+// tooBig answers the sender of a frame that did not fit, in the place of the
+// router in front of the link.
+func (w *World) tooBig(p *Port, up bool, b []byte, mtu int) {
+	answer := make([]byte, link.MaxTooBig)
+	answer = answer[:link.TooBig(answer, b, mtu)]
+	if len(answer) == 0 {
+		return
+	}
+	if up {
+		w.launch(p, false, answer)
+		return
+	}
+	if to, ok := p.net.table[[6]byte(answer[:6])]; ok && to != p {
+		w.launch(to, false, answer)
 	}
 }
 

@@ -188,6 +188,12 @@ func (p *port) put(i int, from *port, a *arrived) {
 	p.iovs[i].SetLen(int(vnetLen + a.n))
 }
 
+// putBytes makes b, which begins with a virtio header, the i-th of the next send.
+func (p *port) putBytes(i int, b []byte) {
+	p.iovs[i].Base = &b[0]
+	p.iovs[i].SetLen(len(b))
+}
+
 // send sends the first n frames put and returns how many the interface refused.
 func (p *port) send(n int) (refused int) {
 	for i := 0; i < n; {

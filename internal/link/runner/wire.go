@@ -13,6 +13,10 @@ type wire struct {
 	delay int64
 	strip link.Strip
 
+	// What a router says about a frame longer than this; 0: nothing is said.
+	tellMTU int
+	answer  [vnetLen + link.MaxTooBig]byte
+
 	batch [maxBatch]flight
 	count wireCount
 }
@@ -38,7 +42,10 @@ func newWire(in, out *port, c link.Config) *wire {
 
 func (w *wire) set(c link.Config) {
 	w.link.Set(c)
-	w.delay, w.strip = c.Delay, c.Strip
+	w.delay, w.strip, w.tellMTU = c.Delay, c.Strip, 0
+	if c.TellTooBig {
+		w.tellMTU = c.MTU
+	}
 }
 
 // receiveBudget bounds what one wire takes in a round, so that the others keep
@@ -72,10 +79,13 @@ func (w *wire) push(a *arrived) {
 		return
 	}
 	f := w.link.Push(w.last, int(a.n))
+	b := w.in.frame(a)
 	if f.N == 0 {
+		if f.Drop == link.TooLong && w.tellMTU > 0 {
+			w.tooBig(b)
+		}
 		return
 	}
-	b := w.in.frame(a)
 	f.Corrupt(b)
 	w.strip.Apply(b, w.in.partial(a))
 	for _, d := range f.Out[:f.N] {
@@ -84,6 +94,15 @@ func (w *wire) push(a *arrived) {
 			continue
 		}
 		w.held[a.slot]++
+	}
+}
+
+// tooBig answers at once, out of the interface that the frame came in by: the
+// router stands next to the sender.
+func (w *wire) tooBig(frame []byte) {
+	if n := link.TooBig(w.answer[vnetLen:], frame, w.tellMTU); n > 0 {
+		w.in.putBytes(0, w.answer[:vnetLen+n])
+		w.count.refused += uint64(w.in.send(1))
 	}
 }
 
