@@ -47,7 +47,7 @@ func (s *Shard) arp(p *packet) Drop {
 
 // askARP asks for a neighbour: everybody, or itself while it is probed.
 func (s *Shard) askARP(link int, n *neighbor) {
-	src, ok := s.source(&n.addr, &hop{addr: n.addr}, 0)
+	src, ok := s.source(&n.addr, &hop{addr: n.addr})
 	if !ok {
 		return
 	}

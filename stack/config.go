@@ -29,6 +29,16 @@ type Config struct {
 	// MaxNeighbors and MaxTimeWait bound the tables; 0: 4096 and 65536.
 	MaxNeighbors int
 	MaxTimeWait  int
+
+	// Ports are the first and the last that dialled connections use; zero: 32768
+	// to 65535.
+	Ports [2]uint16
+
+	// SynBacklog is how many handshakes may be in progress at a listening port
+	// before SYNs are answered by cookies (SynCookies says otherwise); 0: 1024.
+	// A network, that is a /24 or a /48, may have a quarter of it.
+	SynBacklog int
+	SynCookies CookieMode
 }
 
 // Address is one of our own. Its prefix is on-link.
@@ -60,7 +70,17 @@ const (
 	defaultNeighbors = 4096
 	defaultTimeWait  = 1 << 16
 	defaultReserve   = 28
+	defaultBacklog   = 1024
 )
+
+// ports is the range that dialled connections use.
+func (c *Config) ports() (first uint16, n uint32) {
+	lo, hi := c.Ports[0], c.Ports[1]
+	if lo == 0 || hi < lo {
+		lo, hi = firstPort, lastPort
+	}
+	return lo, uint32(hi-lo) + 1
+}
 
 func (c *Config) reserve() int {
 	switch {

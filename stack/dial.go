@@ -7,13 +7,17 @@ import (
 	"github.com/mpxd/mpxd/tcp"
 )
 
-// Ephemeral ports: the range of RFC 6335, 6, and what lies below it down to
-// where Linux begins.
+// Ephemeral ports by default: the range of RFC 6335, 6, and what lies below it
+// down to where Linux begins.
 const (
-	firstPort   = 32768
-	ephemerals  = 1<<16 - firstPort
-	portTries   = 1024 // per address of ours: 50 us
+	firstPort = 32768
+	lastPort  = 1<<16 - 1
+)
+
+const (
+	portTries   = 4096 // 200 us, when nearly all are taken
 	portBuckets = 256
+	portStep    = 64 // the most by which a dial goes on from the last one's port
 )
 
 // Dial begins a connection over plain TCP. An error says it could not even begin
@@ -34,19 +38,31 @@ func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
 	if err != nil {
 		return 0, err
 	}
-	hash, err := s.claim(&t, &h)
-	if err != nil {
-		return 0, err
+	var from [maxAddresses]tcp.Addr
+	near, n := s.sources(&t.Remote, &h, &from)
+	if n == 0 {
+		return 0, ErrNoRoute
+	}
+	k, ok := s.claim(&t, from[:near])
+	if !ok {
+		k, ok = s.claim(&t, from[near:n])
+	}
+	if !ok {
+		s.stats.PortsExhausted++
+		return 0, ErrNoPort
 	}
 	via := s.neighborOf(&h)
 	if via == 0 {
 		return 0, ErrLimit
 	}
-	c, f, ok := open(&s.env, &t, s.params(&t.Remote, &h, reserve), user)
+	params := s.params(&t.Remote, &h, reserve)
+	k.number(s, &t, &params)
+	c, f, ok := open(&s.env, &t, params, user)
 	if !ok {
 		return 0, ErrLimit
 	}
-	s.addFlow(f, &t, hash, via)
+	s.take(&k)
+	s.addFlow(f, &t, k.hash, via)
 	s.addConn(c, &t, 0)
 	return c, nil
 }
@@ -59,20 +75,23 @@ func (s *Shard) OpenSubflow(c mptcp.Conn, from netip.Addr, to netip.AddrPort, id
 	if err != nil || s.conn(c) == nil || !s.ours(&local) || local.Is4() != t.Remote.Is4() {
 		return ErrNoRoute
 	}
-	t.Local = local
-	hash, ok := s.claimPort(&t)
+	k, ok := s.claim(&t, []tcp.Addr{local})
 	if !ok {
+		s.stats.PortsExhausted++
 		return ErrNoPort
 	}
 	via := s.neighborOf(&h)
 	if via == 0 {
 		return ErrLimit
 	}
-	f, ok := s.set.OpenSubflow(&s.env, c, &t, s.params(&t.Remote, &h, 0), id, backup)
+	params := s.params(&t.Remote, &h, 0)
+	k.number(s, &t, &params)
+	f, ok := s.set.OpenSubflow(&s.env, c, &t, params, id, backup)
 	if !ok {
 		return ErrLimit
 	}
-	s.addFlow(f, &t, hash, via)
+	s.take(&k)
+	s.addFlow(f, &t, k.hash, via)
 	return nil
 }
 
@@ -92,38 +111,68 @@ func (s *Shard) aim(to netip.AddrPort, from *tcp.Addr) (t tcp.Tuple, h hop, err 
 	return t, h, nil
 }
 
-// claim completes the tuple with an address of ours and a free port: the first
-// address, and the next one when its ports to this destination run out.
-func (s *Shard) claim(t *tcp.Tuple, h *hop) (hash uint32, err error) {
-	for n := range maxAddresses {
-		var ok bool
-		if t.Local, ok = s.source(&t.Remote, h, n); !ok {
-			if n == 0 {
-				return 0, ErrNoRoute
-			}
-			break
-		}
-		if hash, ok = s.claimPort(t); ok {
-			return hash, nil
-		}
-	}
-	return 0, ErrNoPort
+// claimed is a tuple that may be dialled with.
+type claimed struct {
+	hash uint32
+	wait uint32 // the flow in TIME-WAIT that it takes over; 0: none
 }
 
-// claimPort picks the port as RFC 6056, 3.3.4 does: a keyed offset per
+// claim completes the tuple with one of our addresses and a free port. One
+// sequence goes through the addresses times the ports, so that dials spread over
+// both: who dials much to one destination and closes first leaves a TIME-WAIT
+// behind each time, and has as many tuples as there are of both.
+//
+// Where the sequence stands is chosen as RFC 6056, 3.3.4 does: a keyed offset per
 // destination, and counters shared by few destinations, so that ports in use are
-// stepped over once.
-func (s *Shard) claimPort(t *tcp.Tuple) (hash uint32, ok bool) {
-	t.LocalPort = 0
+// stepped over once. The counters go on by random steps (3.3.5): a proxy tells its
+// clients the ports it dials from, and none should know the next one's.
+//
+// When no tuple is free, one in TIME-WAIT serves whose timestamps allow it.
+func (s *Shard) claim(t *tcp.Tuple, from []tcp.Addr) (k claimed, ok bool) {
+	if len(from) == 0 {
+		return k, false
+	}
+	t.Local, t.LocalPort = from[0], 0
 	keyed := tcp.PortOffset(&s.env, t)
 	counter := &s.counters[keyed>>16%portBuckets]
-	for range portTries {
-		t.LocalPort = firstPort + uint16((keyed+*counter)%ephemerals)
+	*counter += uint32(s.rand.Uint64() % portStep)
+	first, ports := s.conf.ports()
+	all := ports * uint32(len(from))
+	for range min(all, portTries) {
 		*counter++
-		hash = s.hash(t)
-		if !s.listening(t.LocalPort) && s.lookup(t, hash) == 0 && s.waits.lookup(t, hash) == 0 {
-			return hash, true
+		at := (keyed + *counter) % all
+		t.Local, t.LocalPort = from[at%uint32(len(from))], first+uint16(at/uint32(len(from)))
+		hash := s.hash(t)
+		if s.listening(t.LocalPort) || s.lookup(t, hash) != 0 {
+			continue
+		}
+		wait := s.waits.lookup(t, hash)
+		if wait == 0 {
+			return claimed{hash: hash}, true
+		}
+		if !ok && s.waits.at(wait).tw.Dialable(&s.env) {
+			k, ok = claimed{hash, wait}, true
 		}
 	}
-	return 0, false
+	if !ok {
+		return k, false
+	}
+	w := s.waits.at(k.wait)
+	t.Local, t.LocalPort = w.tuple.Local, w.tuple.LocalPort
+	return k, true
+}
+
+// number lets a flow that takes over a tuple begin beyond the old one.
+func (k *claimed) number(s *Shard, t *tcp.Tuple, p *tcp.Params) {
+	if k.wait != 0 {
+		p.HasISN, p.ISN = true, s.waits.at(k.wait).tw.ReuseISN(&s.env, t)
+	}
+}
+
+// take ends the old flow of a tuple that is taken over.
+func (s *Shard) take(k *claimed) {
+	if k.wait != 0 {
+		s.waits.drop(k.wait)
+		s.stats.TimeWaitDialed++
+	}
 }

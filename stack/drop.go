@@ -36,11 +36,13 @@ const (
 	DropNDPUnsolicited //
 	DropTCPHeader      // malformed
 	DropTCPChecksum    //
+	DropTCPPort        // port 0, which nobody has
 	DropTCPNoFlow      // for no flow, and must not be answered
 	DropTimeWait       // met a flow in TIME-WAIT and needs no answer
 	DropSynNoRoute     // a SYN from where no route leads back
 	DropSynLimit       // a SYN, but connections or neighbours are at their limit
 	DropSynPressure    // a SYN while frames are short
+	DropSynHalfOpen    // a SYN while too many handshakes are in progress, and a cookie will not do
 	DropResetLimit     // would be answered by RST, beyond the rate limit
 	DropTxFull         // no room in the TX ring for an answer that nobody repeats
 	DropTxNoFrame      // no frame for it
@@ -55,7 +57,7 @@ var dropNames = [numDrops]string{
 	"ip_header", "ip_checksum", "ip_length", "fragment", "extension", "source", "destination", "protocol",
 	"icmp", "icmp_checksum", "icmp_type", "icmp_no_flow", "icmp_stale", "echo_limit",
 	"ndp", "ndp_not_ours", "ndp_unsolicited",
-	"tcp_header", "tcp_checksum", "tcp_no_flow", "time_wait", "syn_no_route", "syn_limit", "syn_pressure",
+	"tcp_header", "tcp_checksum", "tcp_port", "tcp_no_flow", "time_wait", "syn_no_route", "syn_limit", "syn_pressure", "syn_half_open",
 	"reset_limit", "tx_full", "tx_no_frame", "tx_no_neighbor", "tx_too_long",
 }
 

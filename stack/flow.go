@@ -20,6 +20,7 @@ type flow struct {
 	left    uint8  // segments it may still send in this visit; 0: the next one begins anew
 	sum     uint16 // of the pseudo-header without the length
 	queued  bool   // it is in one list: of a queue, or held by its neighbour
+	half    bool   // it came by a SYN, and its handshake is in progress
 }
 
 // list is a queue of flows, linked by index: a flow stands in one at most.
@@ -86,6 +87,9 @@ func (s *Shard) addFlow(f mptcp.Flow, t *tcp.Tuple, hash, hop uint32) uint32 {
 func (s *Shard) dropFlow(id uint32) {
 	fl := s.flows.at(id)
 	f, owner := fl.f, s.set.Owner(fl.f)
+	if fl.half {
+		s.halfOpen.end(&fl.tuple)
+	}
 	s.demux.remove(fl.hash, id)
 	s.neighbors.At(fl.hop).refs--
 	s.wheel.set(timerID(timeFlow, id), tcp.Never)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
+	"unsafe"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -68,15 +69,15 @@ func TestTimeWaitAnswersAndIsReused(t *testing.T) {
 		t.Fatal("simultaneous close: both should wait")
 	}
 	// A repeated FIN is acknowledged, and the wait begins again.
-	until := c.b.waits.at(c.b.waits.head).tw.Until
 	c.now += tcp.Second
+	left := c.b.waits.at(c.b.waits.head).tw.Left(c.now)
 	back := c.pa.watch()
 	c.inject(c.pb, last)
 	c.b.Turn(c.now)
 	if h := tcpOf(t, one(t, *back)); !h.ACK || h.FIN || h.RST {
 		t.Errorf("%+v", h)
 	}
-	if now := c.b.waits.at(c.b.waits.head).tw.Until; now <= until {
+	if c.b.waits.at(c.b.waits.head).tw.Left(c.now) <= left {
 		t.Error("the wait did not begin again")
 	}
 	// A new SYN on the tuple, with a later timestamp, is a new connection.
@@ -98,7 +99,7 @@ func TestTimeWaitAnswersAndIsReused(t *testing.T) {
 	before := c.b.Stats().TCP.PassiveOpens
 	c.inject(c.pb, fresh)
 	c.b.Turn(c.now)
-	if c.b.Stats().TCP.PassiveOpens != before+1 || c.b.waits.slab.Live() != 0 {
+	if c.b.Stats().TCP.PassiveOpens != before+1 || c.b.waits.live != 0 {
 		t.Errorf("the tuple was not reused: %+v", c.b.Stats().Drops)
 	}
 }
@@ -112,24 +113,32 @@ func fixSum(t testing.TB, b []byte) {
 }
 
 func TestTimeWaitTableIsBounded(t *testing.T) {
-	w := waits{}
-	w.slab.Max = 100
+	if n := unsafe.Sizeof(wait{}); n > 64 {
+		t.Errorf("an entry takes %d bytes", n)
+	}
+	w := waits{max: 100, hash: func(t *tcp.Tuple) uint32 { return uint32(t.RemotePort) * 7919 }}
+	conf := tcp.Config{MSL: tcp.Second}
+	at := func(i int) tcp.Time { return tcp.Time(i) * tcp.Millisecond }
 	evicted := 0
 	for i := range 1000 {
-		tu := tcp.Tuple{RemotePort: uint16(i)}
-		if w.enter(&tu, uint32(i*7919), tcp.TimeWait{Until: tcp.Time(i)}) {
+		tu, tw := tcp.Tuple{RemotePort: uint16(i)}, tcp.TimeWait{}
+		tw.Restart(&tcp.Env{Now: at(i), Conf: &conf})
+		if w.enter(&tu, w.hash(&tu), tw) {
 			evicted++
 		}
 	}
-	if evicted != 900 || w.slab.Live() != 100 || w.next() != 900 {
-		t.Errorf("%d evicted, %d live, next at %d", evicted, w.slab.Live(), w.next())
+	if evicted != 900 || w.live != 100 || w.next(at(999)) != at(900+2000+1) {
+		t.Errorf("%d evicted, %d live, next at %d", evicted, w.live, w.next(at(999)))
 	}
 	tu := tcp.Tuple{RemotePort: 950}
-	if w.lookup(&tu, 950*7919) == 0 {
+	if w.lookup(&tu, w.hash(&tu)) == 0 {
 		t.Error("a young entry is gone")
 	}
-	if w.expire(949); w.slab.Live() != 50 {
-		t.Errorf("%d live", w.slab.Live())
+	if w.expire(at(949 + 2001)); w.live != 50 {
+		t.Errorf("%d live", w.live)
+	}
+	if w.top != 100 {
+		t.Errorf("%d entries for 100", w.top)
 	}
 }
 
@@ -229,9 +238,12 @@ func TestDialTakesFreePortsOnly(t *testing.T) {
 	// All ports to this destination from the first address are taken, but 100.
 	to := netip.AddrPortFrom(peer4, 80)
 	tu := tcp.Tuple{Local: fromNetip(our4), Remote: fromNetip(peer4), RemotePort: 80}
+	var tw tcp.TimeWait
+	tw.Restart(&b.env)
+	const ephemerals = lastPort - firstPort + 1
 	for p := range ephemerals - 100 {
 		tu.LocalPort = uint16(firstPort + p)
-		b.waits.enter(&tu, b.hash(&tu), tcp.TimeWait{Until: tcp.Never})
+		b.waits.enter(&tu, b.hash(&tu), tw)
 	}
 	used := map[netip.AddrPort]bool{}
 	second := 0

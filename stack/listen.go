@@ -57,14 +57,10 @@ func (s *Shard) listensTo(t *tcp.Tuple) bool {
 
 func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%64)&1 != 0 }
 
-// syn takes a SYN for which there is no flow: an MP_JOIN is addressed by its
-// token, whatever its port; any other needs a listener. reuse is the flow in
-// TIME-WAIT whose tuple it takes over, or nil.
-func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, reuse *tcp.TimeWait) Drop {
-	join := s.conf.MPTCP.Enabled && mptcp.IsJoin(seg)
-	if !join && !s.listensTo(t) {
-		return s.refuse(p, seg)
-	}
+// syn takes a SYN for which there is no flow, at a port that is listened on or
+// with an MP_JOIN, which is addressed by its token, whatever the port. wait is
+// the flow in TIME-WAIT whose tuple it takes over, or 0.
+func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, wait uint32) Drop {
 	if s.short() {
 		return DropSynPressure
 	}
@@ -72,30 +68,89 @@ func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, reus
 	if !ok {
 		return DropSynNoRoute
 	}
-	via := s.neighborOf(&h)
+	params := s.params(&t.Remote, &h, 0)
+	if wait != 0 {
+		params.HasISN, params.ISN = true, s.waits.at(wait).tw.ReuseISN(&s.env, t)
+	}
+	if s.isJoin(seg) {
+		return s.join(p, seg, t, hash, &h, params)
+	}
+	switch s.halfOpen.admit(t, wait != 0) {
+	case refuse:
+		return DropSynHalfOpen
+	case cookie:
+		s.cookies.Answer(&s.env, t, params, seg, &s.out)
+		return s.answer(p, &s.out)
+	}
+	id, d := s.accept(seg, t, hash, &h, params)
+	if d != Carried {
+		return d
+	}
+	s.flows.at(id).half = true
+	s.halfOpen.begin(t)
+	if wait != 0 {
+		s.waits.drop(wait)
+	}
+	return Carried
+}
+
+// isJoin: it is for a connection we may have, whatever the port.
+func (s *Shard) isJoin(syn *tcp.Segment) bool { return s.conf.MPTCP.Enabled && mptcp.IsJoin(syn) }
+
+func (s *Shard) join(p *packet, syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *hop, params tcp.Params) Drop {
+	via := s.neighborOf(h)
 	if via == 0 {
 		return DropSynLimit
 	}
-	params := s.params(&t.Remote, &h, 0)
-	if reuse != nil {
-		params.HasISN, params.ISN = true, tcp.ISN(&s.env, t)
-		if params.ISN.Before(reuse.NextISN()) {
-			params.ISN = reuse.NextISN()
-		}
-	}
-	if join {
-		f, ok := s.set.Join(&s.env, t, params, seg, &s.out)
-		if !ok {
-			return s.reset(p, &s.out)
-		}
-		s.addFlow(f, t, hash, via)
-		return Carried
-	}
-	f, ok := s.set.Accept(&s.env, t, params, seg)
+	f, ok := s.set.Join(&s.env, t, params, syn, &s.out)
 	if !ok {
-		return DropSynLimit
+		return s.reset(p, &s.out)
 	}
 	s.addFlow(f, t, hash, via)
-	s.addConn(s.set.Owner(f), t, passive)
 	return Carried
+}
+
+// accept makes a connection for a SYN.
+func (s *Shard) accept(syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *hop, params tcp.Params) (id uint32, d Drop) {
+	via := s.neighborOf(h)
+	if via == 0 {
+		return 0, DropSynLimit
+	}
+	f, ok := s.set.Accept(&s.env, t, params, syn)
+	if !ok {
+		return 0, DropSynLimit
+	}
+	s.addConn(s.set.Owner(f), t, passive)
+	return s.addFlow(f, t, hash, via), Carried
+}
+
+// redeem takes an ACK for which there is no flow. If it answers a SYN cookie,
+// the connection begins with it, and with the payload it may have.
+func (s *Shard) redeem(ack *tcp.Segment, t *tcp.Tuple, hash uint32) (d Drop, ok bool) {
+	syn := &s.out
+	if !s.cookies.Check(&s.env, t, ack, syn) {
+		return 0, false
+	}
+	if s.short() {
+		return DropSynPressure, true
+	}
+	h, ok := s.route(&t.Remote, &t.Local)
+	if !ok {
+		return DropSynNoRoute, true
+	}
+	params := s.params(&t.Remote, &h, 0)
+	params.HasISN, params.ISN, params.Answered = true, ack.Ack-1, true
+	id, d := s.accept(syn, t, hash, &h, params)
+	if d == Carried {
+		s.deliver(id, ack)
+	}
+	return d, true
+}
+
+// ripen looks whether a handshake is over.
+func (s *Shard) ripen(fl *flow) {
+	if c := s.set.Tcp(fl.f); c == nil || c.State() != tcp.SynRcvd {
+		fl.half = false
+		s.halfOpen.end(&fl.tuple)
+	}
 }

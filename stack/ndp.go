@@ -94,7 +94,7 @@ func (s *Shard) advertise(q *queue, to mac, target, dst *tcp.Addr, flags uint8) 
 // askNDP asks for a neighbour: its solicited-node group (RFC 4291, 2.7.1), or
 // itself while it is probed.
 func (s *Shard) askNDP(link int, n *neighbor) {
-	src, ok := s.source(&n.addr, &hop{addr: n.addr}, 0)
+	src, ok := s.source(&n.addr, &hop{addr: n.addr})
 	if !ok {
 		return
 	}

@@ -81,9 +81,10 @@ func (l *NetListener) open(s *Shard, at netip.AddrPort) error {
 
 // idlePort draws a port that nobody listens on.
 func (s *Shard) idlePort() (uint16, bool) {
-	first := s.rand.Uint64()
-	for i := range uint64(portTries) {
-		if port := firstPort + uint16((first+i)%ephemerals); !s.listening(port) {
+	lo, ports := s.conf.ports()
+	first := uint32(s.rand.Uint64())
+	for i := range uint32(portTries) {
+		if port := lo + uint16((first+i)%ports); !s.listening(port) {
 			return port, true
 		}
 	}

@@ -46,17 +46,28 @@ func (s *Shard) tcp(p *packet) Drop {
 	}
 	t := &s.tuple
 	t.Local, t.Remote = p.dst, p.src
-	t.RemotePort, t.LocalPort = tcp.Ports(b)
+	if t.RemotePort, t.LocalPort = tcp.Ports(b); t.RemotePort == 0 || t.LocalPort == 0 {
+		return DropTCPPort
+	}
 	hash := s.hash(t)
 	if id := s.lookup(t, hash); id != 0 {
-		if seg.Len > 0 && s.short() && !s.urgent(s.flows.at(id).f, seg) {
-			seg.NoRoom = true
-			s.stats.NoRoom++
-		}
-		s.set.Input(&s.env, s.flows.at(id).f, seg)
+		s.deliver(id, seg)
 		return Carried
 	}
 	return s.stranger(p, seg, t, hash)
+}
+
+// deliver gives a flow its segment.
+func (s *Shard) deliver(id uint32, seg *tcp.Segment) {
+	fl := s.flows.at(id)
+	if seg.Len > 0 && s.short() && !s.urgent(fl.f, seg) {
+		seg.NoRoom = true
+		s.stats.NoRoom++
+	}
+	s.set.Input(&s.env, fl.f, seg)
+	if fl.half {
+		s.ripen(fl)
+	}
 }
 
 // payload names the bytes from (inclusive) to (exclusive) of a packet.
@@ -103,32 +114,47 @@ func (s *Shard) verify(p *packet, header []byte, seg *tcp.Segment) bool {
 // same compares ones-complement numbers: 0 has two forms.
 func same(a, b uint16) bool { return a == b || a^b == 0xffff && (a == 0 || b == 0) }
 
-// stranger takes a segment for which there is no flow.
+// stranger takes a segment for which there is no flow: it is the business of a
+// flow in TIME-WAIT, of a listener, or of nobody (CLOSED).
 func (s *Shard) stranger(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32) Drop {
-	var reuse *tcp.TimeWait
+	listening := s.listensTo(t)
 	if id := s.waits.lookup(t, hash); id != 0 {
-		w := &s.waits.at(id).tw
-		until := w.Until
-		switch w.Input(&s.env, seg, &s.out) {
-		case tcp.Ignore:
-			return DropTimeWait
-		case tcp.Reply:
-			if w.Until != until {
-				s.waits.touch(id)
-			}
-			return s.answer(p, &s.out)
-		}
-		if !s.listensTo(t) {
-			return s.refuse(p, seg)
-		}
-		s.reused = *w
-		reuse = &s.reused
-		s.waits.drop(id)
+		return s.late(p, seg, t, hash, id, listening)
 	}
-	if seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST|tcp.FIN) == tcp.SYN {
-		return s.syn(p, seg, t, hash, reuse)
+	if !listening {
+		if seg.Flags&(tcp.SYN|tcp.ACK|tcp.RST|tcp.FIN) == tcp.SYN && s.isJoin(seg) {
+			return s.syn(p, seg, t, hash, 0)
+		}
+		return s.refuse(p, seg)
 	}
-	return s.refuse(p, seg)
+	if seg.Flags&tcp.ACK != 0 {
+		if d, ok := s.redeem(seg, t, hash); ok {
+			return d
+		}
+	}
+	switch tcp.Listening(seg, &s.out) {
+	case tcp.Open:
+		return s.syn(p, seg, t, hash, 0)
+	case tcp.Reply:
+		return s.reset(p, &s.out)
+	}
+	return DropTCPNoFlow
+}
+
+// late takes a segment that met a flow in TIME-WAIT.
+func (s *Shard) late(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash, id uint32, listening bool) Drop {
+	w := &s.waits.at(id).tw
+	left := w.Left(s.env.Now)
+	switch w.Input(&s.env, t, listening, seg, &s.out) {
+	case tcp.Open:
+		return s.syn(p, seg, t, hash, id)
+	case tcp.Reply:
+		if w.Left(s.env.Now) != left {
+			s.waits.touch(id)
+		}
+		return s.answer(p, &s.out)
+	}
+	return DropTimeWait
 }
 
 // refuse answers a segment that is for nobody by RST, not faster than a limit:

@@ -141,25 +141,33 @@ func (s *Shard) onLink(a netip.Addr) int {
 	return AnyLink
 }
 
-// source is the n-th of our addresses to speak from to that hop: those of its
-// own subnet first, then the others of its family, link-local ones only to
-// link-local destinations. (RFC 6724, 5, rules 2 and 8, by configuration.)
-func (s *Shard) source(to *tcp.Addr, h *hop, n int) (tcp.Addr, bool) {
+// sources writes our addresses to speak from to that hop: those of its own
+// subnet first, near of them, then the others of its family, n in all; link-local
+// ones only to link-local destinations. (RFC 6724, 5, rules 2 and 8, by
+// configuration.)
+func (s *Shard) sources(to *tcp.Addr, h *hop, from *[maxAddresses]tcp.Addr) (near, n int) {
 	via, dst := toNetip(&h.addr), toNetip(to)
-	for _, near := range [...]bool{true, false} {
+	for _, own := range [...]bool{true, false} {
 		for i := range s.locals {
 			l := &s.locals[i]
-			if l.addr.Is4() != to.Is4() || l.prefix.Contains(via) != near ||
-				l.prefix.Addr().IsLinkLocalUnicast() && !dst.IsLinkLocalUnicast() {
-				continue
+			if l.addr.Is4() == to.Is4() && l.prefix.Contains(via) == own &&
+				(!l.prefix.Addr().IsLinkLocalUnicast() || dst.IsLinkLocalUnicast()) {
+				from[n] = l.addr
+				n++
 			}
-			if n == 0 {
-				return l.addr, true
-			}
-			n--
+		}
+		if own {
+			near = n
 		}
 	}
-	return tcp.Addr{}, false
+	return near, n
+}
+
+// source is the first of sources.
+func (s *Shard) source(to *tcp.Addr, h *hop) (tcp.Addr, bool) {
+	var from [maxAddresses]tcp.Addr
+	_, n := s.sources(to, h, &from)
+	return from[0], n > 0
 }
 
 // mtu of a hop: of the smallest link if it is not known which.

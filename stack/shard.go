@@ -43,6 +43,8 @@ type Shard struct {
 	waits    waits
 	listens  ports
 	bound    map[uint16]netip.Addr // listeners that are not for all addresses
+	halfOpen halfOpen
+	cookies  tcp.Cookies
 	counters [portBuckets]uint32
 	wheel    wheel
 	mail     mailbox
@@ -63,7 +65,6 @@ type Shard struct {
 	packet   packet
 	seg, out tcp.Segment
 	tuple    tcp.Tuple
-	reused   tcp.TimeWait
 }
 
 // Tap sees every packet that came in or went to a port, while they are in the
@@ -105,7 +106,8 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		return nil, err
 	}
 	s.neighbors.Max = positive(conf.MaxNeighbors, defaultNeighbors)
-	s.waits.slab.Max = positive(conf.MaxTimeWait, defaultTimeWait)
+	s.waits.max, s.waits.hash = positive(conf.MaxTimeWait, defaultTimeWait), s.hash
+	s.halfOpen = halfOpen{mode: conf.SynCookies, limit: positive(conf.SynBacklog, defaultBacklog), seed: s.hashSeed, ports: map[uint16]int{}}
 	s.seed()
 	s.env = tcp.Env{Pool: pool, Nodes: &s.nodes, Rand: s.rand, Conf: &s.conf.TCP, Count: &s.stats.TCP}
 	return s, nil
@@ -186,7 +188,7 @@ func (s *Shard) next() tcp.Time {
 			return s.env.Now
 		}
 	}
-	next := min(s.wheel.next(), s.waits.next())
+	next := min(s.wheel.next(), s.waits.next(s.env.Now))
 	if s.retry {
 		next = min(next, s.env.Now+retryTime)
 	}
@@ -204,5 +206,5 @@ func (s *Shard) SetTap(t Tap) { s.tap = t }
 // timers are armed: what a test asks at its end.
 func (s *Shard) Idle() (conns, flows, waits, timers int) {
 	conns, flows = s.set.Len()
-	return conns, flows, s.waits.slab.Live(), s.wheel.live
+	return conns, flows, s.waits.live, s.wheel.live
 }

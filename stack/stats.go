@@ -20,6 +20,8 @@ type Stats struct {
 	Solicits             uint64 // ARP requests and neighbour solicitations sent
 	NeighborFails        uint64
 	TimeWaitEvicted      uint64 // oldest entries that gave way to newer ones
+	TimeWaitDialed       uint64 // dials that took over a tuple in TIME-WAIT, by its timestamps
+	PortsExhausted       uint64 // dials that found no port free at any of our addresses
 	AppVisits, AppQueued uint64
 	BacklogFull          uint64 // connections reset since a listener's backlog was full
 	Drops                [numDrops]uint64

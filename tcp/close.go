@@ -72,8 +72,8 @@ func (c *Conn) timeWait(e *Env) {
 // TimeWait is what must be remembered of a flow in TIME-WAIT.
 func (c *Conn) TimeWait(e *Env) TimeWait {
 	return TimeWait{
-		Until: c.waitAt, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(false),
-		HasTS: c.has(useTS), TSRecent: c.tsRecent, TSOffset: c.tsOffset,
+		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(false),
+		HasTS: c.has(useTS), TSRecent: c.tsRecent, until: TSClock(c.waitAt) + 1,
 	}
 }
 

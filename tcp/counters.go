@@ -11,5 +11,6 @@ type Counters struct {
 	PAWSDrops, OldAckDrops, OutOfWindow, ChallengeAcks          uint64
 	ChallengeSkipped                                            uint64
 	AckOfUnsent, NoACKFlag, NoRoomDrops, OfoDrops, Duplicate    uint64
-	DataAfterClose                                              uint64
+	DataAfterClose, NoSYNFlag, ResetIgnored                     uint64
+	SyncookiesSent, SyncookiesRecv, SyncookiesFailed            uint64
 }

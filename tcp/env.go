@@ -32,19 +32,20 @@ type Config struct {
 	DelAck        Time // RFC 9293, 3.8.6.3: at most 500 ms
 	MSL           Time // TIME-WAIT lasts 2 MSL
 
-	SynRetries   uint8 // SYN and SYN-ACK retransmissions before giving up
-	DataRetries  uint8 // consecutive RTOs before giving up (R2)
-	PersistFor   Time  // how long a zero window is probed before giving up
-	KeepIdle     Time  // idle time before the first keepalive probe; 0 is off
-	KeepInterval Time
-	KeepProbes   uint8
-	FinWait2     Time   // how long an orphaned FIN-WAIT-2 lasts
-	MinMSS       uint16 // an MSS below it is taken as it (CVE-2019-11477)
-	ChallengeGap Time   // least distance of two challenge ACKs of one flow
-	NoTimestamps bool
-	NoSACK       bool
-	Controller   uint8 // congestion controller of new flows: CUBIC, NewReno or BBR
-	Pace         bool  // pace CUBIC and NewReno too
+	SynRetries    uint8 // SYN retransmissions before giving up
+	SynAckRetries uint8 // SYN-ACK retransmissions: fewer, it may be a forger whom we answer
+	DataRetries   uint8 // consecutive RTOs before giving up (R2)
+	PersistFor    Time  // how long a zero window is probed before giving up
+	KeepIdle      Time  // idle time before the first keepalive probe; 0 is off
+	KeepInterval  Time
+	KeepProbes    uint8
+	FinWait2      Time   // how long an orphaned FIN-WAIT-2 lasts
+	MinMSS        uint16 // an MSS below it is taken as it (CVE-2019-11477)
+	ChallengeGap  Time   // least distance of two challenge ACKs of one flow
+	NoTimestamps  bool
+	NoSACK        bool
+	Controller    uint8 // congestion controller of new flows: CUBIC, NewReno or BBR
+	Pace          bool  // pace CUBIC and NewReno too
 }
 
 // DefaultConfig is what production starts from.
@@ -57,7 +58,7 @@ func DefaultConfig() Config {
 		InitialRTO:    Second,
 		DelAck:        40 * Millisecond,
 		MSL:           30 * Second,
-		SynRetries:    6, DataRetries: 15,
+		SynRetries:    6, SynAckRetries: 5, DataRetries: 15,
 		PersistFor: 5 * 60 * Second,
 		KeepIdle:   2 * 60 * Second, KeepInterval: 15 * Second, KeepProbes: 8,
 		FinWait2:     60 * Second,
@@ -82,4 +83,6 @@ type Params struct {
 	// over from TIME-WAIT must begin beyond the old flow.
 	ISN    Seq
 	HasISN bool
+	// Answered: the SYN-ACK, with ISN, has been sent as a cookie.
+	Answered bool
 }

@@ -10,7 +10,7 @@ func (c *Conn) Input(e *Env, seg *Segment) Verdict {
 		return Unacceptable
 	case c.state == SynSent:
 		return c.inputSynSent(e, seg)
-	case c.state == SynRcvd && seg.Flags&(SYN|RST) == SYN && seg.Seq == c.irs:
+	case c.state == SynRcvd && seg.Seq == c.irs && c.isSYNAgain(seg.Flags):
 		return c.inputSYNAgain(e, seg)
 	}
 	if !c.checkPAWS(e, seg) || !c.checkSeq(e, seg) || !c.checkFlags(e, seg) || !c.checkAck(e, seg) {
@@ -31,6 +31,12 @@ func (c *Conn) Input(e *Env, seg *Segment) Verdict {
 		c.inputPayload(e, seg)
 	}
 	return Acceptable
+}
+
+// isSYNAgain reports whether the flags are those of a SYN that is repeated, or,
+// in a simultaneous open, of the SYN-ACK that follows it.
+func (c *Conn) isSYNAgain(f Flags) bool {
+	return f&(SYN|RST) == SYN && (f&ACK == 0 || !c.has(passive))
 }
 
 // inputSYNAgain takes a SYN we already had: the peer lost our SYN-ACK, or in a
@@ -97,13 +103,20 @@ func (c *Conn) checkFlags(e *Env, seg *Segment) bool {
 	switch {
 	case seg.Flags&RST != 0:
 		if c.state == TimeWaitState {
-			return false // RFC 1337, 3
+			e.Count.ResetIgnored++ // RFC 1337, 3
+			return false
 		}
 		if seg.Seq != c.rcvNxt { // RFC 5961, 3.2
 			c.challenge(e)
 			return false
 		}
 		c.reset(e)
+	case seg.Flags&SYN != 0 && c.state == SynRcvd && c.has(passive):
+		// The peer began anew: back to LISTEN, where its next SYN is taken
+		// (RFC 9293, 3.10.7.4, fourth).
+		e.Count.AttemptFails++
+		c.finish(e, Refused)
+		return false
 	case seg.Flags&SYN != 0: // RFC 5961, 4.2
 		c.challenge(e)
 		return false

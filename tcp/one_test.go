@@ -51,7 +51,13 @@ func (o *one) in(f Flags, seq, ack Seq, n int, blocks ...Block) Verdict {
 		seg.Opts.SACK[seg.Opts.NSACK] = Block{o.conn.iss + b.From, o.conn.iss + b.To}
 		seg.Opts.NSACK++
 	}
-	for at := 0; at < n; {
+	return o.input(&seg)
+}
+
+// input gives the Conn a segment whose payload is yet to be made.
+func (o *one) input(seg *Segment) Verdict {
+	o.t.Helper()
+	for at, n := 0, int(seg.Len); at < n; {
 		k := min(n-at, 3000)
 		fr, ok := o.env.Pool.Get()
 		if !ok {
@@ -59,7 +65,7 @@ func (o *one) in(f Flags, seq, ack Seq, n int, blocks ...Block) Verdict {
 		}
 		d := frame.Span{Frame: fr, Off: 256, Len: uint16(k)}
 		for i, b := 0, o.env.Pool.Bytes(d); i < k; i++ {
-			b[i] = pattern(int(seq) - 1 + at + i)
+			b[i] = pattern(int(seg.Seq-peerISS) - 1 + at + i)
 		}
 		d.Sum, d.Flags = checksum.Sum(o.env.Pool.Bytes(d)), frame.SumKnown
 		if at += k; at < n {
@@ -67,7 +73,7 @@ func (o *one) in(f Flags, seq, ack Seq, n int, blocks ...Block) Verdict {
 		}
 		seg.Data = append(seg.Data, d)
 	}
-	v := o.conn.Input(&o.env, &seg)
+	v := o.conn.Input(&o.env, seg)
 	for _, d := range seg.Data {
 		o.env.Pool.Release(d.Frame)
 	}

@@ -22,19 +22,30 @@ func (c *Conn) Open(e *Env, t *Tuple, p Params) {
 
 // Accept begins a passive open with a SYN that was found to be for us: Output
 // then yields the SYN-ACK. Payload of the SYN is not taken: the peer sends it
-// again.
+// again. If Params.Answered, the SYN-ACK has gone out already, as a cookie.
 func (c *Conn) Accept(e *Env, t *Tuple, p Params, syn *Segment) {
+	e.Count.PassiveOpens++
+	c.passiveOpen(e, t, p, syn)
+	if p.Answered {
+		c.owe &^= oweSYN
+		c.announce(true) // what the cookie promised
+		c.sndNxt = c.iss + 1
+	}
+}
+
+func (c *Conn) passiveOpen(e *Env, t *Tuple, p Params, syn *Segment) {
 	c.begin(e, t, p)
 	c.state = SynRcvd
 	c.flags |= passive
-	e.Count.PassiveOpens++
 	c.takeSYN(e, syn)
 }
 
 // begin sets what both opens share.
 func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 	*c = Conn{}
-	c.iss = ISN(e, t)
+	if c.iss = p.ISN; !p.HasISN {
+		c.iss = ISN(e, t)
+	}
 	c.tsOffset = TSOffset(e, t)
 	c.sndUna, c.sndNxt = c.iss, c.iss
 	c.sndEnd = c.iss + 1 // the first queued byte follows the SYN
@@ -113,6 +124,7 @@ func (c *Conn) inputSynSent(e *Env, seg *Segment) Verdict {
 	}
 	if seg.Flags&RST != 0 {
 		if seg.Flags&ACK == 0 {
+			e.Count.ResetIgnored++ // anybody could have sent it
 			return Unacceptable
 		}
 		e.Count.AttemptFails++
@@ -120,7 +132,7 @@ func (c *Conn) inputSynSent(e *Env, seg *Segment) Verdict {
 		return Acceptable
 	}
 	if seg.Flags&SYN == 0 {
-		e.Count.NoACKFlag++
+		e.Count.NoSYNFlag++
 		return Unacceptable
 	}
 	c.takeSYN(e, seg)
@@ -145,6 +157,9 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 	c.owe &^= oweSYN
 	c.stopRetry()
 	switch {
+	case c.lastOut == 0:
+		// Our SYN-ACK was a cookie: nobody knows when it left, and the low
+		// bits of its timestamp tell something else.
 	case !c.has(synAgain):
 		c.sampleRTT(e, e.Now-c.lastOut)
 	case c.has(useTS) && seg.Opts.Has&HasTS != 0 && seg.Opts.TSEcr != 0:

@@ -55,7 +55,8 @@ func (c *Conn) recv(e *Env, seg *Segment) {
 	if c.rcvNxt != old {
 		c.events |= Readable
 	}
-	c.scheduleAck(e, hole || c.ofoq.head != 0 || c.has(hasDSACK), seg.Len > 0 && c.rcvNxt == old)
+	hole = hole || c.ofoq.head != 0 || c.has(finKnown) && c.rcvNxt != c.finSeq
+	c.scheduleAck(e, hole || c.has(hasDSACK), seg.Len > 0 && c.rcvNxt == old)
 }
 
 // scheduleAck decides when what came is acknowledged (RFC 5681, 4.2). hole:

@@ -66,7 +66,7 @@ func (c *Conn) expireRetry(e *Env) {
 	c.retryKind = retryNone
 	switch k {
 	case retrySYN:
-		if c.timeouts++; c.timeouts > e.Conf.SynRetries {
+		if c.timeouts++; c.timeouts > c.synRetries(e.Conf) {
 			c.giveUp(e)
 			return
 		}
@@ -85,6 +85,13 @@ func (c *Conn) expireRetry(e *Env) {
 	case retryPersist:
 		c.expirePersist(e)
 	}
+}
+
+func (c *Conn) synRetries(conf *Config) uint8 {
+	if c.has(passive) {
+		return conf.SynAckRetries
+	}
+	return conf.SynRetries
 }
 
 // expirePersist probes the closed window, at growing intervals: as long as it

@@ -25,7 +25,7 @@ func (c *Conn) checkPAWS(e *Env, seg *Segment) bool {
 	if age <= pawsSlack || e.Now-c.tsRecentAt > pawsAge {
 		return true
 	}
-	if seg.Len == 0 && seg.Seq == c.rcvNxt && seg.Flags&(SYN|FIN) == 0 && Time(age)*Millisecond <= c.rto {
+	if c.synchronized() && seg.Len == 0 && seg.Seq == c.rcvNxt && seg.Flags&(SYN|FIN) == 0 && Time(age)*Millisecond <= c.rto {
 		return true
 	}
 	e.Count.PAWSDrops++

@@ -99,7 +99,7 @@ func TestAnyLinkDelivers(t *testing.T) {
 		for i, h := range p.h {
 			if !ok || h.got != p.h[1-i].toSend || h.conn.Err() != NoError {
 				t.Errorf("seed %d: host %d got %d of %d, state %s, %v, at %d ms; link %+v", seed, i, h.got, p.h[1-i].toSend,
-					stateNames[h.conn.state], h.conn.Err(), p.now/Millisecond, l)
+					h.conn.state.short(), h.conn.Err(), p.now/Millisecond, l)
 			}
 		}
 		p.finish()

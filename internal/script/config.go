@@ -120,7 +120,7 @@ var sysctls = map[string]func(*stack.Config, []int64){
 	"net.ipv4.tcp_rmem":             func(c *stack.Config, v []int64) { setRcvBuf(c, v[len(v)/2]) },
 	"net.ipv4.tcp_wmem":             func(c *stack.Config, v []int64) { setSndBuf(c, v[len(v)/2]) },
 	"net.ipv4.tcp_syn_retries":      func(c *stack.Config, v []int64) { c.TCP.SynRetries = uint8(v[0]) },
-	"net.ipv4.tcp_synack_retries":   func(c *stack.Config, v []int64) { c.TCP.SynRetries = uint8(v[0]) },
+	"net.ipv4.tcp_synack_retries":   func(c *stack.Config, v []int64) { c.TCP.SynAckRetries = uint8(v[0]) },
 	"net.ipv4.tcp_retries2":         func(c *stack.Config, v []int64) { c.TCP.DataRetries = uint8(v[0]) },
 	"net.ipv4.tcp_keepalive_time":   func(c *stack.Config, v []int64) { c.TCP.KeepIdle = tcp.Time(v[0]) * tcp.Second },
 	"net.ipv4.tcp_keepalive_intvl":  func(c *stack.Config, v []int64) { c.TCP.KeepInterval = tcp.Time(v[0]) * tcp.Second },
