@@ -11,6 +11,7 @@ type acked struct {
 	dup       Block
 	blocks    bool // the ACK carries SACK blocks
 	duplicate bool // a duplicate ACK (RFC 5681, 2), whether or not it counts
+	orig      bool // what was sent once, before the timeout, arrived
 	again     bool // retransmitted nodes were acknowledged: no RTT from cumulative ones
 	firstSent Time // earliest and latest sending of nodes sent once and acknowledged
 	lastSent  Time
@@ -71,7 +72,7 @@ func (c *Conn) acknowledge(e *Env, ack Seq, a *acked) {
 			break
 		}
 		if n.flags&sacked != 0 {
-			c.sackedNodes--
+			c.countSACKed(n, -1)
 		} else {
 			c.deliver(e, id, a)
 			if n.flags&again != 0 {
@@ -97,6 +98,9 @@ func (c *Conn) deliver(e *Env, id uint32, a *acked) {
 	n := e.Nodes.At(id)
 	a.delivered += n.len()
 	a.rated.take(n)
+	if n.flags&again == 0 && !n.end().After(c.recover) {
+		a.orig = true
+	}
 	c.rackDeliver(e, n, a)
 	c.leave(e.Nodes, id)
 }
@@ -104,16 +108,23 @@ func (c *Conn) deliver(e *Env, id uint32, a *acked) {
 // progress: the peer acknowledged something new.
 func (c *Conn) progress(e *Env) {
 	c.timeouts = 0
-	c.rtoBase = e.Now
-	if c.srtt > 0 {
-		c.rto = c.timeout(e.Conf)
+	if c.phase == fastRecovery && !c.has(useSACK) && c.sndUna.Before(c.recover) {
+		// Impatient: a burst of losses takes a round trip for each, or one
+		// timeout for all (RFC 6582, 4).
+		if !c.has(partial) {
+			c.flags |= partial
+			c.rtoBase = e.Now
+		}
+	} else {
+		c.rtoBase = e.Now
 	}
 	// Marks that lie behind must not come back as lying ahead when the
 	// sequence space wraps.
 	c.lostEnd = later(c.lostEnd, c.sndUna)
 	if c.phase == open {
-		c.recover = later(c.recover, c.sndUna)
+		c.recover = later(c.recover, c.sndUna-1)
 	}
+	c.undone = later(c.undone, c.sndUna)
 	c.events |= Writable
 }
 
@@ -129,14 +140,12 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	advanced := c.sndUna != a.una
 	recovering := c.phase == fastRecovery
 	c.resolveTail(e, a)
-	if advanced {
-		c.undoSpurious(e, a)
-	}
+	c.undoSpurious(e, a)
 	if c.phase != open && advanced && !c.sndUna.Before(c.recover) {
 		c.endRecovery()
 	}
 	if a.dsack {
-		c.undoDuplicate(e, a.dup)
+		c.undoDuplicate(e, a)
 	}
 	lost := c.cc.rate.lost
 	newly := c.detect(e, a)
@@ -144,7 +153,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	if c.phase == open && c.lostEnd.After(c.sndUna) {
 		// Also when what was lost after the last recovery began has been
 		// sent again in it: that loss is still to be answered.
-		c.beginRecovery(e, a.prior, true)
+		c.beginRecovery(e, a.prior, a.delivered, true)
 	}
 	round := advanced && !c.sndUna.Before(c.roundEnd)
 	if round {
@@ -168,6 +177,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 		// at once (RFC 6582, 3.2).
 		c.reduce(a.delivered, advanced && !newly, newly && !c.has(useSACK))
 	}
+	c.sendForward()
 }
 
 // finAcked: everything of ours, FIN included, has arrived.

@@ -50,6 +50,7 @@ type Conn struct {
 	undoTS                      uint32 // timestamp of the first retransmission
 	undoFrom                    Seq    // SND.UNA when recovery began
 	lostEnd                     Seq    // the highest found lost
+	undone                      Seq    // no other undo before it is acknowledged
 	rstSeq                      Seq
 
 	sndWnd, maxWnd uint32
@@ -62,6 +63,7 @@ type Conn struct {
 	pipe           uint32 // bytes in flight (RFC 6675), that is of the nodes in flight
 	goneBytes      uint32
 	sackedNodes    uint32
+	sackedJoined   uint32 // of them those that were not the first of their segment
 	hint           uint32 // a node of sndq near the last SACK block
 	prrDelivered   uint32
 	prrOut         uint32
@@ -126,13 +128,16 @@ const (
 	tlpOut     // tlpEnd is valid
 	tlpAgain   // the probe was a retransmission
 	undoKnown  // undoTS is valid
-	undoPast   // an ACK has told whether the recovery was spurious
+	undoPast   // the ACK whose echo tells whether the recovery was spurious has come
 	undoDSACK  // undoFrom and undoLeft are valid
 	softError  // an ICMP error came while connecting
 	windowShut // Output found the peer's window closed
 	synAgain   // our SYN was retransmitted
 	paceWait   // nothing leaves before release
 	paceLags   // release lies behind because the flow was woken late
+	forward    // F-RTO: the timeout may be found spurious
+	forwardNew // and new data goes to find out
+	partial    // no SACK: a partial ACK came in this recovery
 )
 
 // owed is what Output must send when it is next called.

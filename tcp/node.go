@@ -33,6 +33,8 @@ const (
 	again                          // it was retransmitted: no RTT sample (Karn)
 	fin                            // it stands for our FIN and has no span
 	limited                        // when it was sent the application had left the path idle
+	doubtful                       // its retransmission was needless: what arrives is the original
+	joined                         // it was sent in one segment with the node before it
 )
 
 // len is what the node takes of the sequence space.

@@ -153,7 +153,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 	c.state = Established
 	c.sndUna = c.iss + 1
 	c.sndNxt = c.sndUna
-	c.fack, c.recover, c.lostEnd, c.roundEnd, c.limitedEnd = c.sndUna, c.sndUna, c.sndUna, c.sndUna, c.sndUna
+	c.fack, c.recover, c.undone, c.lostEnd, c.roundEnd, c.limitedEnd = c.sndUna, c.iss, c.sndUna, c.sndUna, c.sndUna, c.sndUna
 	c.owe &^= oweSYN
 	c.stopRetry()
 	switch {

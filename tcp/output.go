@@ -91,7 +91,7 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 // as the congestion window goes.
 func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	id := c.gone.head
-	if id == 0 {
+	if id == 0 || c.has(forwardNew) {
 		return false
 	}
 	if c.waits(e.Now) {
@@ -110,7 +110,7 @@ func (c *Conn) outLost(e *Env, seg *Segment) bool {
 		e.Count.FastRetrans++
 	}
 	c.retransmitted(e, r)
-	if r.seq == c.sndUna {
+	if r.seq == c.sndUna && !c.has(partial) {
 		c.rtoBase = e.Now
 	}
 	c.emit(e, seg, r)

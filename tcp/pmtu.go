@@ -47,7 +47,7 @@ func (c *Conn) SetPathMSS(e *Env, seq Seq, mss uint16) bool {
 		id = next
 	}
 	if c.gone.head != 0 && c.phase == open {
-		c.beginRecovery(e, prior, false) // no sign of congestion (RFC 1191, 6.5)
+		c.beginRecovery(e, prior, 0, false) // no sign of congestion (RFC 1191, 6.5)
 	}
 	return true
 }

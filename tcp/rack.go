@@ -39,6 +39,9 @@ func (c *Conn) rackDeliver(e *Env, n *Node, a *acked) {
 // (RFC 7323, 4.3), however late. And two transmissions may share a tick of the
 // clock if the path is that short.
 func (c *Conn) earlier(n *Node, rtt Time, a *acked) bool {
+	if n.flags&doubtful != 0 {
+		return true
+	}
 	if a.hasTS && !n.Seq.After(a.una) {
 		switch d := int32(a.ecr - TSClock(n.sent) - c.tsOffset); {
 		case d < 0:
@@ -53,7 +56,7 @@ func (c *Conn) earlier(n *Node, rtt Time, a *acked) bool {
 // reoWindow is how much later than its successors a segment may come (RFC
 // 8985, 6.2, step 4).
 func (c *Conn) reoWindow() Time {
-	if !c.has(reordering) && (c.phase != open || c.sackedNodes >= dupThresh) {
+	if !c.has(reordering) && (c.phase != open || c.sackedNodes-c.sackedJoined >= dupThresh) {
 		return 0
 	}
 	return min(Time(c.reoMult)*c.minRTT/4, c.srtt)
@@ -93,10 +96,10 @@ func (c *Conn) detectLosses(e *Env) (newly bool) {
 }
 
 // loseLate marks what a timeout finds lost: the head, and what was sent more
-// than a round trip ago (RFC 8985, 6.3); without SACK all. It is sent again in
+// than a round trip ago (RFC 8985, 6.3); all if there is no SACK to trust. It is sent again in
 // the order of sequence numbers, whatever was found lost before. Bounded by
 // the send queue, once per timeout.
-func (c *Conn) loseLate(e *Env) {
+func (c *Conn) loseLate(e *Env, all bool) {
 	window := c.rackRTT + c.reoWindow()
 	c.gone, c.goneHint, c.goneBytes = chain{}, 0, 0
 	for id := c.sndq.head; id != 0 && id != c.fresh; id = e.Nodes.At(id).Next {
@@ -104,7 +107,7 @@ func (c *Conn) loseLate(e *Env) {
 		switch {
 		case n.flags&lost != 0:
 			n.flags &^= lost // it is in no list now
-		case n.flags&sacked != 0, c.has(useSACK) && id != c.sndq.head && n.sent+window > e.Now:
+		case n.flags&sacked != 0, !all && c.has(useSACK) && id != c.sndq.head && n.sent+window > e.Now:
 			continue
 		}
 		c.lose(e.Nodes, id)
@@ -141,7 +144,7 @@ func (c *Conn) resolveTail(e *Env, a *acked) {
 	case c.sndUna.After(c.tlpEnd):
 		// The probe repaired the only loss: answer it like any other.
 		if c.phase == open {
-			c.beginRecovery(e, a.prior, true)
+			c.beginRecovery(e, a.prior, a.delivered, true)
 			c.endRecovery()
 		}
 	case a.duplicate && !a.blocks:

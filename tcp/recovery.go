@@ -34,7 +34,9 @@ func (c *Conn) detectReno(e *Env, a *acked) bool {
 		if c.phase != fastRecovery {
 			return false
 		}
-	case c.phase != open || c.dupAcks < dupThresh || c.sndUna.Before(c.recover):
+	// A retransmission that was needless causes duplicate ACKs, too: they are
+	// of recover at most (RFC 6582, 3.2, step 2).
+	case c.phase != open || c.dupAcks < dupThresh || !c.sndUna.After(c.recover):
 		return false
 	}
 	return c.loseHead(e)
@@ -53,9 +55,10 @@ func (c *Conn) loseHead(e *Env) (newly bool) {
 	return newly
 }
 
-// beginRecovery answers a loss once per window. prior is what was in flight.
+// beginRecovery answers a loss once per window. prior is what was in flight
+// before the ACK that found it, delivered what that ACK told to have arrived.
 // Without blame (a smaller path MTU) the window is not reduced.
-func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
+func (c *Conn) beginRecovery(e *Env, prior, delivered uint32, blame bool) {
 	if blame {
 		c.control().OnLoss(&c.cc, LossSample{Now: e.Now, InFlight: prior})
 	} else {
@@ -63,10 +66,9 @@ func (c *Conn) beginRecovery(e *Env, prior uint32, blame bool) {
 	}
 	c.phase = fastRecovery
 	c.recover = c.sndNxt
-	c.prrDelivered, c.prrOut = 0, 0
-	c.prrFlight = max(uint32(c.sndNxt-c.sndUna), 1)
-	c.flags &^= tlpOut | tlpAgain
+	c.beginReduce(delivered)
 	c.beginUndo()
+	c.flags &^= tlpOut | tlpAgain | partial
 }
 
 // endRecovery: what was outstanding when it began has arrived.
@@ -76,6 +78,8 @@ func (c *Conn) endRecovery() {
 	}
 	c.phase = open
 	c.dupAcks = 0
+	c.endForward()
+	c.flags &^= partial
 	if c.reoPersist > 0 {
 		if c.reoPersist--; c.reoPersist == 0 {
 			c.reoMult = 1
@@ -83,59 +87,43 @@ func (c *Conn) endRecovery() {
 	}
 }
 
-// reduce leads the window to Ssthresh in proportion to what arrives (PRR,
-// RFC 6937, 3.1). safe: the ACK made progress and found no further loss, so
-// that one segment more than was delivered may go. force: one segment goes in
-// any case.
-func (c *Conn) reduce(delivered uint32, safe, force bool) {
-	if c.control().Leads() {
-		return
-	}
-	c.prrDelivered += delivered
-	pipe, mss := c.inFlight(), c.cc.MSS
-	var n uint32
-	if pipe > c.cc.Ssthresh {
-		due := uint32(min((uint64(c.prrDelivered)*uint64(c.cc.Ssthresh)+uint64(c.prrFlight)-1)/uint64(c.prrFlight), 1<<31))
-		n = due - min(due, c.prrOut)
-	} else {
-		n = max(c.prrDelivered-min(c.prrDelivered, c.prrOut), delivered)
-		if safe {
-			n += mss
-		}
-		n = min(n, c.cc.Ssthresh-pipe)
-	}
-	if force || c.prrOut == 0 {
-		n = max(n, mss) // as does the first retransmission
-	}
-	c.cc.Cwnd = max(pipe+n, mss)
-}
-
 // timedOut begins recovery by timeout (RFC 6298, 5.4 to 5.6).
 func (c *Conn) timedOut(e *Env) {
 	e.Count.Timeouts++
 	c.events |= Stalled
-	if c.timeouts++; c.timeouts > c.dataRetries(e.Conf) {
+	if c.timeouts++; c.timeouts > c.dataRetries(e.Conf) && !c.dastardly(e) {
 		c.giveUp(e)
 		return
 	}
+	c.tryForward()
 	if c.timeouts == 1 {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
 		c.control().OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
 		c.beginUndo()
-	} else {
-		c.forgoUndo()
-	}
-	if n := e.Nodes.At(c.sndq.head); n.flags&sacked != 0 {
-		c.renege(e)
 	}
 	c.dupAcks = 0
 	c.phase = rtoRecovery
 	c.recover = c.sndNxt
-	c.loseLate(e)
+	c.loseLate(e, c.renege(e))
 	c.reorderAt = 0
 	c.cc.Cwnd = c.pipe + c.cc.MSS // so that one segment goes
 	c.rto = min(2*c.rto, max(c.maxRTO(e.Conf), c.timeout(e.Conf)))
 	c.rtoBase = e.Now
-	c.flags &^= tlpOut | tlpAgain
+	c.flags &^= tlpOut | tlpAgain | partial
 	c.setRetry(retryRTO, e.Now+c.rto)
+}
+
+// dastardly: the peer took its window back after we filled it. The
+// retransmissions are then probes of that window, and as long as they are
+// answered the flow lives (RFC 9293, 3.8.6.1), within the budget of a stall.
+func (c *Conn) dastardly(e *Env) bool {
+	if c.sndWnd != 0 || c.has(ownCredit) || c.lastIn < c.rtoBase {
+		return false
+	}
+	if c.stalled == 0 {
+		c.stalled = e.Now
+	}
+	c.flags |= windowShut
+	c.timeouts--
+	return e.Now-c.stalled < e.Conf.PersistFor
 }

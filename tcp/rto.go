@@ -3,7 +3,8 @@ package tcp
 // minRTTAge is how long the least RTT counts: paths change.
 const minRTTAge = 300 * Second
 
-// measure takes the RTT sample of an ACK, if it has one, and returns the one
+// measure takes the RTT sample of an ACK, if it has one: until then a timeout
+// that was backed off stays so (Karn; RFC 6298, 5). It returns the one
 // for congestion control: of the node sent last, which delayed ACKs distort
 // least.
 func (c *Conn) measure(e *Env, a *acked) Time {
@@ -20,12 +21,11 @@ func (c *Conn) measure(e *Env, a *acked) Time {
 	case a.hasTS && a.ecr != 0 && c.sndUna != a.una:
 		// Only an echo can tell what a retransmission measured (RFC 7323,
 		// 4.1). Too coarse for anything but the timeout.
-		if rtt := c.tsRTT(e, a.ecr); rtt > 0 {
-			if c.timeouts > 0 {
-				// The echo may be as old as the silence: then it tells no more
-				// than that the timeout in force was too short.
-				rtt = min(rtt, c.rto)
-			}
+		if c.phase == rtoRecovery && c.has(undoKnown) && int32(a.ecr-c.undoTS) < 0 {
+			// It is as old as the silence, and what caused this ACK is not known
+			// yet (undoTimeout). But the peer is there: no backoff.
+			c.rto = c.timeout(e.Conf)
+		} else if rtt := c.tsRTT(e, a.ecr); rtt > 0 {
 			c.smooth(rtt)
 			c.rto = c.timeout(e.Conf)
 		}

@@ -122,13 +122,25 @@ func (c *Conn) markSACKed(e *Env, id uint32, a *acked) {
 	}
 	c.deliver(e, id, a)
 	n.flags |= sacked
-	c.sackedNodes++
+	c.countSACKed(n, 1)
 }
 
-// renege takes back every SACK mark, after a timeout with the head marked: the
-// peer dropped what it had reported (RFC 2018, 8).
-func (c *Conn) renege(e *Env) {
+// countSACKed adds by, 1 or -1, to the number of SACKed nodes.
+func (c *Conn) countSACKed(n *Node, by int) {
+	c.sackedNodes += uint32(by)
+	if n.flags&joined != 0 {
+		c.sackedJoined += uint32(by)
+	}
+}
+
+// renege takes back every SACK mark, if at a timeout the head has one: the peer
+// dropped what it had reported (RFC 2018, 8).
+func (c *Conn) renege(e *Env) bool {
+	if e.Nodes.At(c.sndq.head).flags&sacked == 0 {
+		return false
+	}
 	e.Count.SACKReneging++
+	c.forgoUndo()
 	walk := maxWalk
 	for id := c.lastSent(e.Nodes); id != 0; id = e.Nodes.At(id).Prev {
 		if n := e.Nodes.At(id); n.flags&sacked != 0 {
@@ -136,6 +148,7 @@ func (c *Conn) renege(e *Env) {
 			c.relaunch(e.Nodes, id, &walk)
 		}
 	}
-	c.sackedNodes, c.hint = 0, 0
+	c.sackedNodes, c.sackedJoined, c.hint = 0, 0, 0
 	c.sackSeen = [len(c.sackSeen)]Block{}
+	return true
 }

@@ -184,7 +184,10 @@ func (c *Conn) transmitted(e *Env, r run) {
 		}
 		n.sent = e.Now
 		c.cc.rate.send(n, e.Now, idle)
-		n.flags |= inFlight
+		n.flags = n.flags&^(joined|doubtful) | inFlight
+		if id != r.Node {
+			n.flags |= joined
+		}
 		c.flight.insert(e.Nodes, c.flight.tail, id)
 		c.pipe += n.len()
 		if c.fresh == id {

@@ -135,7 +135,7 @@ func (c *Conn) openWindow() {
 func (c *Conn) expireReorder(e *Env) {
 	prior := c.inFlight()
 	if c.detectLosses(e) && c.phase == open {
-		c.beginRecovery(e, prior, true)
+		c.beginRecovery(e, prior, 0, true)
 		c.reduce(0, false, false)
 	}
 	c.armRetry(e)
@@ -150,6 +150,12 @@ func (c *Conn) armRetry(e *Env) {
 		return
 	}
 	rto := c.rtoBase + c.rto
+	if e.Nodes.At(c.sndq.head).flags&sacked != 0 {
+		// The peer seems to have dropped what it reported: do not wait long, but
+		// for an ACK that was overtaken (RFC 2018, 8).
+		c.setRetry(retryRTO, min(rto, c.rtoBase+max(c.srtt/2, minTail)))
+		return
+	}
 	if tail := c.tailTime(e); tail != Never {
 		c.setRetry(retryTail, min(tail, rto)) // RFC 8985, 7.2: in place of the RTO
 		return
