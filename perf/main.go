@@ -19,20 +19,36 @@ import (
 type commands struct {
 	JSON bool   `name:"json" help:"Print one JSON object instead of a table."`
 	Out  string `type:"path" placeholder:"DIR" help:"Also write DIR/COMMAND.json."`
-	Runs int    `default:"5" help:"How often each case is run, the cases taking turns."`
+	Runs int    `help:"How often each case is run, the cases taking turns (5; tcp 2)."`
 
-	Ceiling ceiling `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
-	Engine  engine  `cmd:"" help:"One shard that relays in memory: processor time of a relayed segment."`
-	Chain   chain   `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
-	Socks   socks   `cmd:"" hidden:"" help:"The peer of chain."`
+	Ceiling ceiling    `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
+	Engine  engine     `cmd:"" help:"One shard that relays in memory: processor time of a relayed segment."`
+	Chain   chain      `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
+	TCP     tcpCommand `cmd:"" name:"tcp" help:"One flow over a lossy link: our TCP beside the kernel's."`
+	Socks   socks      `cmd:"" hidden:"" help:"The peer of chain."`
+	TCPHost tcpHost    `cmd:"" hidden:"" name:"tcp-host" help:"Our end in tcp."`
 }
+
+// defaultRuns is how often a case is run, and what is an exception to it.
+const (
+	defaultRuns    = 5
+	defaultTCPRuns = 2 // of many seconds each, over the same losses
+)
 
 func main() {
 	var c commands
 	ctx := kong.Parse(&c, kong.Name("perf"), kong.Description("Measure mpxd."), kong.UsageOnError())
-	r := newReport(ctx.Command(), c.Runs)
+	name := ctx.Command()
+	switch {
+	case c.Runs > 0:
+	case name == "tcp":
+		c.Runs = defaultTCPRuns
+	default:
+		c.Runs = defaultRuns
+	}
+	r := newReport(name, c.Runs)
 	err := ctx.Run(r)
-	if err == nil && ctx.Command() != "socks" {
+	if err == nil && name != "socks" && name != "tcp-host" {
 		err = r.publish(os.Stdout, c.JSON, c.Out)
 	}
 	if err != nil {
