@@ -170,10 +170,10 @@ func (s *Shard) segment(q *queue, fl *flow, n *neighbor, seg *tcp.Segment) {
 	local, remote := fl.tuple.Local.Bytes(), fl.tuple.Remote.Bytes()
 	if ip == ipv4Header {
 		putEthernet(b, n.mac, s.links[n.link].MAC, etherIPv4)
-		putIPv4(b[etherHeader:], local, remote, protoTCP, tcpLen+int(seg.Len))
+		putIPv4(b[etherHeader:], local, remote, protoTCP, seg.ECN, tcpLen+int(seg.Len))
 	} else {
 		putEthernet(b, n.mac, s.links[n.link].MAC, etherIPv6)
-		putIPv6(b[etherHeader:], local, remote, protoTCP, tcpLen+int(seg.Len), ttl)
+		putIPv6(b[etherHeader:], local, remote, protoTCP, seg.ECN, tcpLen+int(seg.Len), ttl)
 	}
 	h := b[etherHeader+ip : headers]
 	seg.Put(h, fl.tuple.LocalPort, fl.tuple.RemotePort)

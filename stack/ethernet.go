@@ -36,6 +36,7 @@ type packet struct {
 	group bool         // the Ethernet destination was a group address
 	hops  uint8        // IPv4 TTL or IPv6 hop limit
 	proto uint8        // of the transport header
+	ecn   tcp.ECN
 
 	src, dst tcp.Addr
 }

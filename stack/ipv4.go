@@ -39,6 +39,7 @@ func (s *Shard) ipv4(p *packet) Drop {
 	}
 	p.src, p.dst = tcp.AddrFrom4([4]byte(b[12:])), tcp.AddrFrom4([4]byte(b[16:]))
 	p.l4, p.end, p.hops, p.proto = p.l3+n, p.l3+total, b[8], b[9]
+	p.ecn = tcp.ECN(b[1] & 3)
 	switch {
 	case p.group || !s.ours(&p.dst):
 		return DropDestination // RFC 1122, 3.2.1.3: group addresses are not answered
@@ -61,9 +62,9 @@ func badSource4(a []byte) bool {
 
 // putIPv4 writes a header without options. The identification is 0: with DF it
 // says nothing (RFC 6864, 4), and tells nothing of other flows.
-func putIPv4(b []byte, src, dst []byte, proto uint8, payload int) {
+func putIPv4(b []byte, src, dst []byte, proto uint8, ecn tcp.ECN, payload int) {
 	const dontFragment = 0x4000
-	b[0], b[1] = 4<<4|ipv4Header/4, 0
+	b[0], b[1] = 4<<4|ipv4Header/4, uint8(ecn)
 	binary.BigEndian.PutUint16(b[2:], uint16(ipv4Header+payload))
 	binary.BigEndian.PutUint16(b[4:], 0)
 	binary.BigEndian.PutUint16(b[6:], dontFragment)

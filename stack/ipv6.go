@@ -2,6 +2,8 @@ package stack
 
 import (
 	"encoding/binary"
+
+	"github.com/mpxd/mpxd/tcp"
 )
 
 const (
@@ -30,7 +32,7 @@ func (s *Shard) ipv6(p *packet) Drop {
 	}
 	copy(p.src[:], b[8:24])
 	copy(p.dst[:], b[24:40])
-	p.end, p.hops = p.l3+total, b[7]
+	p.end, p.hops, p.ecn = p.l3+total, b[7], tcp.ECN(b[1]>>4&3)
 	if p.src.Is4() || p.dst.Is4() { // RFC 4291, 2.5.5.2: not for the wire
 		return DropSource
 	}
@@ -88,8 +90,8 @@ func isUnspecified(a []byte) bool { return [16]byte(a) == [16]byte{} }
 func isLoopback(a []byte) bool    { return [16]byte(a) == [16]byte{15: 1} }
 
 // putIPv6 writes a header. The flow label is 0 (RFC 6437, 2: a source may).
-func putIPv6(b []byte, src, dst []byte, proto uint8, payload int, hops uint8) {
-	b[0], b[1], b[2], b[3] = 6<<4, 0, 0, 0
+func putIPv6(b []byte, src, dst []byte, proto uint8, ecn tcp.ECN, payload int, hops uint8) {
+	b[0], b[1], b[2], b[3] = 6<<4, uint8(ecn)<<4, 0, 0
 	binary.BigEndian.PutUint16(b[4:], uint16(payload))
 	b[6], b[7] = proto, hops
 	copy(b[8:24], src)

@@ -116,7 +116,7 @@ func (s *Shard) putNDP(q *queue, to mac, src, dst *tcp.Addr, kind, flags uint8, 
 	}
 	us := s.links[q.link].MAC
 	putEthernet(b, to, us, etherIPv6)
-	putIPv6(b[etherHeader:], src[:], dst[:], protoICMPv6, size, ndpHops)
+	putIPv6(b[etherHeader:], src[:], dst[:], protoICMPv6, tcp.NotECT, size, ndpHops)
 	m := b[etherHeader+ipv6Header:]
 	clear(m)
 	m[0], m[4] = kind, flags

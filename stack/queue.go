@@ -101,9 +101,9 @@ func (s *Shard) mirror(p *packet, n int) ([]byte, frame.Span, Drop) {
 	}
 	putEthernet(b, p.from, s.links[p.q.link].MAC, kind)
 	if ip == ipv4Header {
-		putIPv4(b[etherHeader:], p.dst.Bytes(), p.src.Bytes(), p.proto, n)
+		putIPv4(b[etherHeader:], p.dst.Bytes(), p.src.Bytes(), p.proto, tcp.NotECT, n)
 	} else {
-		putIPv6(b[etherHeader:], p.dst.Bytes(), p.src.Bytes(), p.proto, n, ttl)
+		putIPv6(b[etherHeader:], p.dst.Bytes(), p.src.Bytes(), p.proto, tcp.NotECT, n, ttl)
 	}
 	return b[etherHeader+ip:], d, Carried
 }

@@ -39,6 +39,7 @@ func (s *Shard) tcp(p *packet) Drop {
 	if !ok {
 		return DropTCPHeader
 	}
+	seg.ECN = p.ecn
 	seg.Data = s.payload(p, p.l4+n, p.end)
 	seg.Len = uint32(p.length() - n)
 	if !s.verify(p, b[:n], seg) {

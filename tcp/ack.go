@@ -125,6 +125,9 @@ func (c *Conn) progress(e *Env) {
 		c.recover = later(c.recover, c.sndUna-1)
 	}
 	c.undone = later(c.undone, c.sndUna)
+	if c.sndUna.After(c.cwrEnd) {
+		c.flags &^= cwrKnown
+	}
 	c.events |= Writable
 }
 
@@ -155,6 +158,10 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 		// sent again in it: that loss is still to be answered.
 		c.beginRecovery(e, a.prior, a.delivered, true)
 	}
+	marked := seg.Flags&ECE != 0 && c.has(useECN)
+	if marked {
+		c.slowDown(e, a.prior)
+	}
 	round := advanced && !c.sndUna.Before(c.roundEnd)
 	if round {
 		c.roundEnd = c.sndNxt
@@ -166,7 +173,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 			Now: e.Now, Acked: a.delivered, InFlight: a.prior, Pipe: c.inFlight(),
 			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
 			Rate: sample, Lost: c.cc.rate.lost - lost,
-			Limited: a.una.Before(c.limitedEnd), Round: round,
+			Limited: a.una.Before(c.limitedEnd) && !marked, Round: round,
 			Recovery: recovering || c.phase == fastRecovery, Open: c.phase == open,
 		})
 		c.setPace(e.Conf)

@@ -40,6 +40,7 @@ type Conn struct {
 
 	iss, sndUna, sndNxt, sndEnd Seq
 	wl1, wl2                    Seq // SND.WL1, SND.WL2 (RFC 9293, 3.3.1)
+	cwrEnd                      Seq // what lies before was sent before the window was last reduced
 	recover                     Seq // recovery ends when it is acknowledged
 	roundEnd                    Seq // a round trip ends when it is acknowledged
 	limitedEnd                  Seq // what lies before it was sent with the congestion window in use
@@ -138,6 +139,11 @@ const (
 	forward    // F-RTO: the timeout may be found spurious
 	forwardNew // and new data goes to find out
 	partial    // no SACK: a partial ACK came in this recovery
+	useECN     // both ends agreed on it
+	ecnAsked   // our SYN asks for it
+	echoCE     // the peer's data was marked, and it has not slowed down yet
+	oweCWR     // new data tells the peer that we have
+	cwrKnown   // cwrEnd is valid
 )
 
 // owed is what Output must send when it is next called.

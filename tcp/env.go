@@ -46,6 +46,7 @@ type Config struct {
 	NoSACK        bool
 	Controller    uint8 // congestion controller of new flows: CUBIC, NewReno or BBR
 	Pace          bool  // pace CUBIC and NewReno too
+	ECN           uint8 // ECNOff, ECNOn or ECNAccept
 }
 
 // DefaultConfig is what production starts from.
@@ -65,6 +66,7 @@ func DefaultConfig() Config {
 		MinMSS:       216,
 		ChallengeGap: 500 * Millisecond,
 		Controller:   CUBIC,
+		ECN:          ECNAccept,
 	}
 }
 

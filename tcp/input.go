@@ -43,6 +43,7 @@ func (c *Conn) isSYNAgain(f Flags) bool {
 // simultaneous open its SYN-ACK repeats its SYN.
 func (c *Conn) inputSYNAgain(e *Env, seg *Segment) Verdict {
 	if seg.Flags&ACK == 0 {
+		c.takeECN(e, seg) // it may have given up asking
 		c.owe |= oweSYN
 		return Acceptable
 	}
@@ -210,6 +211,7 @@ func (c *Conn) inputPayload(e *Env, seg *Segment) {
 		c.Abort(e)
 		return
 	}
+	c.noteCE(e, seg)
 	c.recv(e, seg)
 	if c.has(finKnown) && c.rcvNxt == c.finSeq {
 		c.inputFIN(e)

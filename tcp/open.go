@@ -18,6 +18,7 @@ func (c *Conn) Open(e *Env, t *Tuple, p Params) {
 		c.flags |= useSACK
 	}
 	c.flags |= useScale
+	c.askECN(e.Conf)
 }
 
 // Accept begins a passive open with a SYN that was found to be for us: Output
@@ -106,6 +107,7 @@ func (c *Conn) takeSYN(e *Env, syn *Segment) {
 		c.peerMSS = o.MSS
 	}
 	c.peerMSS = max(c.peerMSS, e.Conf.MinMSS)
+	c.takeECN(e, syn)
 	c.irs = syn.Seq
 	c.rcvNxt = syn.Seq + 1
 	c.lastAck, c.rcvAdv = c.rcvNxt, c.rcvNxt
@@ -126,6 +128,9 @@ func (c *Conn) inputSynSent(e *Env, seg *Segment) Verdict {
 		if seg.Flags&ACK == 0 {
 			e.Count.ResetIgnored++ // anybody could have sent it
 			return Unacceptable
+		}
+		if c.refusedECN(e) {
+			return Acceptable
 		}
 		e.Count.AttemptFails++
 		c.finish(e, Refused)
@@ -175,6 +180,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 	}
 	c.cc.Ssthresh = InitialSsthresh
 	c.control().Init(&c.cc, e.Now, c.srtt)
+	c.setPace(e.Conf)
 	c.armIdle(e)
 	c.events |= Connected | Writable
 	if c.has(shut) {

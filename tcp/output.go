@@ -29,7 +29,7 @@ func (c *Conn) fill(e *Env, seg *Segment, f Flags, at Seq) {
 	seg.Ack, seg.Wnd, seg.Urg = 0, 0, 0
 	seg.RawLen, seg.Len, seg.Data = 0, 0, nil
 	seg.Run, seg.Mark, seg.Again = Run{}, 0, false
-	seg.NoDup, seg.NoRoom = false, false
+	seg.NoDup, seg.NoRoom, seg.ECN = false, false, NotECT
 	seg.Opts.Has, seg.Opts.NSACK = 0, 0
 	if f&ACK != 0 {
 		seg.Ack = c.rcvNxt
@@ -43,6 +43,7 @@ func (c *Conn) fill(e *Env, seg *Segment, f Flags, at Seq) {
 		}
 	}
 	if f&(SYN|RST) == 0 {
+		seg.Flags |= c.echo()
 		seg.Wnd = c.announce(false)
 	}
 }
@@ -62,7 +63,7 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 	if c.state == SynRcvd {
 		f |= ACK
 	}
-	c.fill(e, seg, f, c.iss)
+	c.fill(e, seg, f|c.ecnSYN(e, c.sndNxt != c.iss), c.iss)
 	o := &seg.Opts
 	o.Has |= HasMSS
 	o.MSS = c.ourMSS
@@ -254,12 +255,14 @@ func (c *Conn) emit(e *Env, seg *Segment, r run) {
 	seg.Run, seg.Len = r.Run, r.Len
 	n := e.Nodes.At(r.Node)
 	seg.Mark = n.Mark
-	switch {
-	case r.Node != c.fresh:
+	if r.Node != c.fresh {
 		seg.Again = true
 		e.Count.RetransSegs++
-	case c.has(ownCredit):
-		c.credit -= r.Len
+	} else {
+		c.markFresh(seg)
+		if c.has(ownCredit) {
+			c.credit -= r.Len
+		}
 	}
 	c.transmitted(e, r)
 	c.charge(e.Now, r.Len)

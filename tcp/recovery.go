@@ -59,9 +59,13 @@ func (c *Conn) loseHead(e *Env) (newly bool) {
 // before the ACK that found it, delivered what that ACK told to have arrived.
 // Without blame (a smaller path MTU) the window is not reduced.
 func (c *Conn) beginRecovery(e *Env, prior, delivered uint32, blame bool) {
-	if blame {
+	slowed := c.slowed()
+	switch {
+	case slowed: // once per window
+	case blame:
 		c.control().OnLoss(&c.cc, LossSample{Now: e.Now, InFlight: prior})
-	} else {
+		c.reduced()
+	default:
 		c.cc.Ssthresh = c.cc.Cwnd
 	}
 	c.phase = fastRecovery
@@ -69,6 +73,9 @@ func (c *Conn) beginRecovery(e *Env, prior, delivered uint32, blame bool) {
 	c.beginReduce(delivered)
 	c.beginUndo()
 	c.flags &^= tlpOut | tlpAgain | partial
+	if slowed {
+		c.forgoUndo() // what a mark took is not given back
+	}
 }
 
 // endRecovery: what was outstanding when it began has arrived.
@@ -99,6 +106,7 @@ func (c *Conn) timedOut(e *Env) {
 	if c.timeouts == 1 {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
 		c.control().OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
+		c.reduced()
 		c.beginUndo()
 	}
 	c.dupAcks = 0

@@ -24,6 +24,7 @@ type Segment struct {
 	Urg      uint16
 	Flags    Flags
 	RawLen   uint8
+	ECN      ECN    // of the IP header
 	Len      uint32 // bytes of payload
 	Opts     Options
 	// Raw holds whole options (kind, length, value) that tcp does not know:

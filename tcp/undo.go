@@ -85,6 +85,7 @@ func (c *Conn) undoDuplicate(e *Env, a *acked) {
 func (c *Conn) undo(e *Env, a *acked) {
 	e.Count.SpuriousRTOs++
 	c.control().OnUndo(&c.cc)
+	c.flags &^= cwrKnown | oweCWR
 	if c.phase == rtoRecovery {
 		c.timeouts = 0
 		c.rtoBase = e.Now

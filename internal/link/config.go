@@ -19,6 +19,9 @@ type Config struct {
 	// is being sent. Both limits hold.
 	QueueBytes  int // wire bytes, 0: DefaultQueue of Rate
 	QueueFrames int // 0: no limit but QueueBytes
+	// MarkBytes is how many wire bytes may wait before a frame that enters is
+	// marked, if it may be (RFC 3168); 0: none is.
+	MarkBytes int
 
 	Loss  int   // ppm, independent
 	Burst Burst // bursty loss, beside Loss

@@ -48,6 +48,7 @@ type Delivery struct {
 type Fate struct {
 	Out  [2]Delivery
 	N    int
+	Mark bool  // the queue was long when it entered
 	Flip int32 // bit of the frame that the medium flips, in all copies; -1: none
 	Drop Reason
 }
@@ -118,6 +119,7 @@ func (l *Link) Push(now int64, n int) (f Fate) {
 		l.count.Dropped[f.Drop]++
 		return f
 	}
+	f.Mark = l.c.MarkBytes > 0 && l.Backlog(now) >= int64(l.c.MarkBytes)
 	leaves := l.transmit(now, n)
 	if f.Drop = l.medium(number); f.Drop != Carried {
 		l.count.Dropped[f.Drop]++

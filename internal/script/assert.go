@@ -36,6 +36,8 @@ var info = map[string]func(*tcp.Status) int64{
 	"tcpi_unacked":        func(s *tcp.Status) int64 { return segments(s.Unacked, s.MSS) },
 	"tcpi_notsent_bytes":  func(s *tcp.Status) int64 { return int64(s.Unsent) },
 	"tcpi_snd_wnd":        func(s *tcp.Status) int64 { return int64(s.Peer) },
+	"tcpi_snd_ssthresh":   func(s *tcp.Status) int64 { return int64(s.Ssthresh / max(s.MSS, 1)) },
+	"tcpi_pacing_rate":    func(s *tcp.Status) int64 { return int64(s.Pace) },
 	"cwnd_bytes":          func(s *tcp.Status) int64 { return int64(s.Cwnd) },
 	"in_flight_bytes":     func(s *tcp.Status) int64 { return int64(s.InFlight) },
 	"unacked_bytes":       func(s *tcp.Status) int64 { return int64(s.Unacked) },

@@ -132,6 +132,8 @@ var sysctls = map[string]func(*stack.Config, []int64){
 	"net.ipv4.tcp_invalid_ratelimit": func(c *stack.Config, v []int64) {
 		c.TCP.ChallengeGap = tcp.Time(v[0]) * tcp.Millisecond
 	},
+	"net.ipv4.tcp_ecn":    func(c *stack.Config, v []int64) { c.TCP.ECN = uint8(v[0]) },
+	"mpxd.pace":           func(c *stack.Config, v []int64) { c.TCP.Pace = v[0] != 0 },
 	"net.mptcp.enabled":   func(c *stack.Config, v []int64) { c.MPTCP.Enabled = v[0] != 0 },
 	"mpxd.initial_window": func(c *stack.Config, v []int64) { c.TCP.InitialWindow = uint32(v[0]) },
 	"mpxd.delack_ms":      func(c *stack.Config, v []int64) { c.TCP.DelAck = tcp.Time(v[0]) * tcp.Millisecond },
@@ -143,7 +145,7 @@ func setRcvBuf(c *stack.Config, n int64) { c.TCP.RcvBuf, c.MPTCP.RcvBuf = uint32
 func setSndBuf(c *stack.Config, n int64) { c.TCP.SndBuf, c.MPTCP.SndBuf = uint32(n), uint32(n) }
 
 // controllers are the congestion controllers by Linux's names.
-var controllers = map[string]uint8{"cubic": tcp.CUBIC, "reno": tcp.NewReno, "newreno": tcp.NewReno}
+var controllers = map[string]uint8{"cubic": tcp.CUBIC, "reno": tcp.NewReno, "newreno": tcp.NewReno, "bbr": tcp.BBR}
 
 // command obeys the shell commands that set what our host has. ignored names
 // what means nothing to it.

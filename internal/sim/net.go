@@ -48,6 +48,9 @@ func (w *World) launch(p *Port, up bool, b []byte) {
 		p.FCSDrops++
 		return
 	}
+	if f.Mark {
+		link.MarkCE(b)
+	}
 	f.Corrupt(b)
 	l.Config().Strip.Apply(b, p.partial)
 	for i, d := range f.Out[:f.N] {

@@ -86,6 +86,9 @@ func (w *wire) push(a *arrived) {
 		}
 		return
 	}
+	if f.Mark {
+		link.MarkCE(b)
+	}
 	f.Corrupt(b)
 	w.strip.Apply(b, w.in.partial(a))
 	for _, d := range f.Out[:f.N] {
