@@ -39,16 +39,12 @@ func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
 		return 0, err
 	}
 	var from [maxAddresses]tcp.Addr
-	near, n := s.sources(&t.Remote, &h, &from)
+	n := s.sources(&t.Remote, &h, &from)
 	if n == 0 {
 		return 0, ErrNoRoute
 	}
-	k, ok := s.claim(&t, from[:near])
+	k, ok := s.claim(&t, from[:n])
 	if !ok {
-		k, ok = s.claim(&t, from[near:n])
-	}
-	if !ok {
-		s.stats.PortsExhausted++
 		return 0, ErrNoPort
 	}
 	via := s.neighborOf(&h)
@@ -77,7 +73,6 @@ func (s *Shard) OpenSubflow(c mptcp.Conn, from netip.Addr, to netip.AddrPort, id
 	}
 	k, ok := s.claim(&t, []tcp.Addr{local})
 	if !ok {
-		s.stats.PortsExhausted++
 		return ErrNoPort
 	}
 	via := s.neighborOf(&h)
@@ -129,9 +124,6 @@ type claimed struct {
 //
 // When no tuple is free, one in TIME-WAIT serves whose timestamps allow it.
 func (s *Shard) claim(t *tcp.Tuple, from []tcp.Addr) (k claimed, ok bool) {
-	if len(from) == 0 {
-		return k, false
-	}
 	t.Local, t.LocalPort = from[0], 0
 	keyed := tcp.PortOffset(&s.env, t)
 	counter := &s.counters[keyed>>16%portBuckets]
@@ -155,6 +147,7 @@ func (s *Shard) claim(t *tcp.Tuple, from []tcp.Addr) (k claimed, ok bool) {
 		}
 	}
 	if !ok {
+		s.stats.PortsExhausted++
 		return k, false
 	}
 	w := s.waits.at(k.wait)

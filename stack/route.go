@@ -141,32 +141,33 @@ func (s *Shard) onLink(a netip.Addr) int {
 	return AnyLink
 }
 
-// sources writes our addresses to speak from to that hop: those of its own
-// subnet first, near of them, then the others of its family, n in all; link-local
-// ones only to link-local destinations. (RFC 6724, 5, rules 2 and 8, by
-// configuration.)
-func (s *Shard) sources(to *tcp.Addr, h *hop, from *[maxAddresses]tcp.Addr) (near, n int) {
+// sources writes our addresses to speak from to that hop, and returns how many
+// they are: those of its own subnet and those without a subnet (/32, /128), which
+// are routed to us; if there is none, all of the family. Those of other subnets would
+// be answered by another way, or not at all. Link-local ones speak to link-local
+// destinations only. (RFC 6724, 5, rules 2 and 8, by configuration.)
+func (s *Shard) sources(to *tcp.Addr, h *hop, from *[maxAddresses]tcp.Addr) (n int) {
 	via, dst := toNetip(&h.addr), toNetip(to)
-	for _, own := range [...]bool{true, false} {
+	for _, near := range [...]bool{true, false} {
 		for i := range s.locals {
 			l := &s.locals[i]
-			if l.addr.Is4() == to.Is4() && l.prefix.Contains(via) == own &&
+			if l.addr.Is4() == to.Is4() && (l.prefix.Contains(via) || l.prefix.IsSingleIP()) == near &&
 				(!l.prefix.Addr().IsLinkLocalUnicast() || dst.IsLinkLocalUnicast()) {
 				from[n] = l.addr
 				n++
 			}
 		}
-		if own {
-			near = n
+		if n > 0 {
+			break
 		}
 	}
-	return near, n
+	return n
 }
 
 // source is the first of sources.
 func (s *Shard) source(to *tcp.Addr, h *hop) (tcp.Addr, bool) {
 	var from [maxAddresses]tcp.Addr
-	_, n := s.sources(to, h, &from)
+	n := s.sources(to, h, &from)
 	return from[0], n > 0
 }
 

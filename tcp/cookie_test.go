@@ -13,7 +13,9 @@ type cookies struct {
 	now uint32 // the peer's timestamp
 }
 
-func newCookies(t testing.TB) *cookies { return &cookies{one: newOneOf(t, 4), t: testTuple(1), now: 7000} }
+func newCookies(t testing.TB) *cookies {
+	return &cookies{one: newOneOf(t, 4), t: testTuple(1), now: 7000}
+}
 
 // shake sends a SYN with these options and returns the SYN-ACK and the third
 // ACK, which is about n bytes of payload.

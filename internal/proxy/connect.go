@@ -115,12 +115,15 @@ func (p *Proxy) establish(s *stack.Shard, i uint32, x *session, ev tcp.Event) {
 	p.relay(s, i, x, upstream, ev|tcp.Readable)
 }
 
-// dialCode is what a dial that could not begin means to the client.
+// dialCode is what a dial that could not begin means to the client. That we are out
+// of ports, frames or connections is none of RFC 1928's reasons, which are the
+// destination's: it is X'01', general SOCKS server failure, and no client should
+// blame the destination for it. stack.Stats.PortsExhausted tells the operator.
 func dialCode(err error) Code {
 	if errors.Is(err, stack.ErrNoRoute) {
 		return NetworkUnreachable
 	}
-	return GeneralFailure // we are out of ports, frames or connections
+	return GeneralFailure
 }
 
 // reasonCode is what a failed handshake with the destination means to the

@@ -79,6 +79,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestOutOfPorts: the dial for which no port is left is a general failure, and
+// counted; sessions that are there go on.
+func TestOutOfPorts(t *testing.T) {
+	w := newWorld(t, worldConfig{seed: 1, stack: func(c *stack.Config) { c.Ports = [2]uint16{50000, 50001} }})
+	w.server.Serve = func() *sim.Stream { return &sim.Stream{Send: 1000, Key: 2, Want: 1, After: true} }
+	var last *guest
+	for i := range 3 {
+		last = w.visit(t, &guest{say: hello("10.2.0.1:80"), answer: 12, up: -1})
+		w.RunUntil(func() bool { return len(last.heard) == 12 }, tcp.Second)
+		want := Succeeded
+		if i == 2 {
+			want = GeneralFailure
+		}
+		if len(last.heard) != 12 || Code(last.heard[3]) != want {
+			t.Fatalf("visit %d heard %x, want %v", i, last.heard, want)
+		}
+	}
+	if n := w.p.Count(); n.Replies[GeneralFailure] != 1 || w.proxy.Shard.Stats().PortsExhausted != 1 || n.Sessions != 2 {
+		t.Errorf("%+v, %d counted", n, w.proxy.Shard.Stats().PortsExhausted)
+	}
+}
+
 // TestNoMethod: a client that must authenticate is told that it cannot.
 func TestNoMethod(t *testing.T) {
 	w := newWorld(t, worldConfig{seed: 1})

@@ -33,7 +33,8 @@ type worldConfig struct {
 	access, core link.Config
 	frames       int         // of the proxy
 	tcp          *tcp.Config // of all
-	proxy        Config      // Addresses and Record are filled in
+	stack        func(*stack.Config)
+	proxy        Config // Addresses and Record are filled in
 	app          func(*Proxy) stack.App
 }
 
@@ -69,7 +70,7 @@ func newWorld(t testing.TB, c worldConfig) *world {
 		return sim.NIC{Net: n, Addresses: addresses, Up: l, Down: l}
 	}
 	w.client = w.Host(sim.HostConfig{Name: "client", App: &w.app, TCP: c.tcp, NICs: []sim.NIC{nic(w.access, c.access, clientAddresses)}})
-	w.proxy = w.Host(sim.HostConfig{Name: "proxy", App: app, TCP: c.tcp, Frames: c.frames,
+	w.proxy = w.Host(sim.HostConfig{Name: "proxy", App: app, TCP: c.tcp, Frames: c.frames, Stack: c.stack,
 		NICs: []sim.NIC{nic(w.access, link.Config{}, accessAddresses), nic(w.core, link.Config{}, coreAddresses)}})
 	w.origin = w.Host(sim.HostConfig{Name: "origin", App: &w.server, TCP: c.tcp, NICs: []sim.NIC{nic(w.core, c.core, originAddresses)}})
 	w.proxy.Do(func(s *stack.Shard) {
