@@ -61,13 +61,13 @@ func segments(n, mss uint32) int64 { return int64((n + max(mss, 1) - 1) / max(ms
 // name like ChallengeAcks is a counter of the host.
 func (r *runner) assert(e *Event) error {
 	if r.host == nil {
-		return &Error{r.script.Name, e.Line, "nothing runs yet that could be asked"}
+		return &Error{File: r.script.Name, Line: e.Line, Text: "nothing runs yet that could be asked"}
 	}
 	var st *tcp.Status
 	if r.last != nil && r.last.opened {
 		r.shard.EachFlow(r.last.conn, func(s tcp.Status) { st = &s })
 	}
-	return evaluate(r.script.Name, e.Line, *e.Code, func(name string) (int64, bool) {
+	return evaluate(r.script.Name, e.Line, e.Col+len("%{")-1, *e.Code, func(name string) (int64, bool) {
 		if v, ok := constants[name]; ok {
 			return v, true
 		}

@@ -59,11 +59,11 @@ func (r *runner) resume() (woken bool, err error) {
 		res, done := p.try()
 		switch {
 		case !done && r.now > until+r.net.tolerance:
-			return false, &Error{r.script.Name, p.event.Line, fmt.Sprintf("the call still blocks at %s\nexpected  %v", clock(r.now), p.event.Call)}
+			return false, &Error{File: r.script.Name, Line: p.event.Line, Text: fmt.Sprintf("the call still blocks at %s\nexpected  %v", clock(r.now), p.event.Call)}
 		case !done:
 			continue
 		case r.now < until-r.net.tolerance || r.now > until+r.net.tolerance:
-			return false, &Error{r.script.Name, p.event.Line, fmt.Sprintf("the call returned at %s, not at %s\nexpected  %v\nactual    %s",
+			return false, &Error{File: r.script.Name, Line: p.event.Line, Text: fmt.Sprintf("the call returned at %s, not at %s\nexpected  %v\nactual    %s",
 				clock(r.now), clock(until), p.event.Call, p.event.Call.format(res))}
 		}
 		r.tell("%s", p.event.Call.format(res))

@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ type network struct {
 	port                   uint16 // to listen on, and to connect to
 	mtu                    int
 	tolerance              tcp.Time
+	tso                    bool // what leaves back to back may be expected as one packet
 }
 
 func defaultNetwork(v6 bool) network {
@@ -80,6 +82,11 @@ func (n *network) flag(f Flag) (known bool, err error) {
 	}
 	switch f.Name {
 	case "ip_version": // seen before all others
+		if f.Value != "ipv4" && f.Value != "ipv6" {
+			err = needs("IP version %s", f.Value)
+		}
+	case "tso":
+		n.tso = f.Value == "" || f.Value == "1"
 	case "local_ip":
 		addr(&n.local)
 	case "remote_ip":
@@ -141,6 +148,37 @@ var sysctls = map[string]func(*stack.Config, []int64){
 	"mpxd.persist_s":      func(c *stack.Config, v []int64) { c.TCP.PersistFor = tcp.Time(v[0]) * tcp.Second },
 }
 
+// inertSysctls are settings of Linux that need no obeying: ours is always the
+// value given here, or, where there is none, no script can see the difference
+// (what goes by --tso shows bursts as it would).
+var inertSysctls = map[string]string{
+	"net.ipv4.tcp_dsack":                    "1",
+	"net.ipv4.tcp_window_scaling":           "1",
+	"net.ipv4.tcp_recovery":                 "1",
+	"net.ipv4.tcp_early_retrans":            "",
+	"net.ipv4.tcp_fack":                     "",
+	"net.ipv4.tcp_slow_start_after_idle":    "",
+	"net.ipv4.tcp_rfc1337":                  "1",
+	"net.ipv4.tcp_abort_on_overflow":        "",
+	"net.ipv4.tcp_autocorking":              "",
+	"net.ipv4.tcp_min_tso_segs":             "",
+	"net.ipv4.tcp_tso_win_divisor":          "",
+	"net.ipv4.tcp_tso_rtt_log":              "",
+	"net.ipv4.tcp_limit_output_bytes":       "",
+	"net.ipv4.tcp_notsent_lowat":            "",
+	"net.ipv4.tcp_no_metrics_save":          "",
+	"net.ipv4.tcp_no_ssthresh_metrics_save": "",
+	"net.ipv4.tcp_moderate_rcvbuf":          "",
+	"net.ipv4.tcp_mem":                      "",
+	"net.ipv4.tcp_max_syn_backlog":          "",
+	"net.ipv4.tcp_pacing_ss_ratio":          "",
+	"net.ipv4.tcp_pacing_ca_ratio":          "",
+	"net.core.rmem_max":                     "",
+	"net.core.wmem_max":                     "",
+	"net.core.somaxconn":                    "",
+	"net.core.default_qdisc":                "",
+}
+
 func setRcvBuf(c *stack.Config, n int64) { c.TCP.RcvBuf, c.MPTCP.RcvBuf = uint32(n), uint32(n) }
 func setSndBuf(c *stack.Config, n int64) { c.TCP.SndBuf, c.MPTCP.SndBuf = uint32(n), uint32(n) }
 
@@ -155,20 +193,38 @@ func command(conf *stack.Config, text string) (ignored []string, err error) {
 		if len(words) == 0 {
 			continue
 		}
-		switch {
-		case words[0] == "sysctl":
+		switch name := path.Base(words[0]); {
+		case name == "sysctl" || name == "set_sysctls.py":
 			for _, w := range settings(words[1:]) {
-				if err := sysctl(conf, w[0], w[1]); err != nil {
+				known, err := sysctl(conf, w[0], w[1])
+				if err != nil {
 					return ignored, err
 				}
+				if !known {
+					ignored = append(ignored, w[0])
+				}
 			}
-		case words[0] == "tc" || words[0] == "true" || strings.HasSuffix(words[0], "/defaults.sh") || words[0] == "ethtool":
+		case name == "defaults.sh":
+			likeLinux(conf)
+		case idle[name] || strings.HasPrefix(strings.Join(words, " "), "ip tcp_metrics"):
 			ignored = append(ignored, strings.Join(words, " "))
 		default:
-			return ignored, fmt.Errorf("command %q is not understood: only sysctl is", strings.Join(words, " "))
+			return ignored, needs("the command %q: only sysctl is understood", strings.Join(words, " "))
 		}
 	}
 	return ignored, nil
+}
+
+// idle are the commands that change nothing of what a script sees here: no
+// offload, queue or statistic lies between the script and the host.
+var idle = map[string]bool{"tc": true, "true": true, "ethtool": true, "nstat": true, "sleep": true, "echo": true, "modprobe": true}
+
+// likeLinux sets what the scripts of Linux's suite set in common: buffers that
+// lead to a window scale of 8, and fewer SYNs.
+func likeLinux(conf *stack.Config) {
+	setRcvBuf(conf, 15<<20)
+	setSndBuf(conf, 4<<20)
+	conf.TCP.SynRetries = 5
 }
 
 // settings reads "name=value" and name="a b c" after sysctl.
@@ -176,7 +232,7 @@ func settings(words []string) (out [][2]string) {
 	for _, w := range words {
 		name, value, ok := strings.Cut(w, "=")
 		switch {
-		case strings.HasPrefix(w, "-"), w == "sysctl":
+		case strings.HasPrefix(w, "-"), w == "sysctl", strings.HasPrefix(w, ">"), strings.HasPrefix(w, "2>"):
 		case ok:
 			out = append(out, [2]string{name, strings.Trim(value, `"'`)})
 		case len(out) > 0:
@@ -186,31 +242,38 @@ func settings(words []string) (out [][2]string) {
 	return out
 }
 
-func sysctl(conf *stack.Config, name, value string) error {
-	name = strings.ReplaceAll(name, "/", ".")
+// sysctl obeys one setting; known is false for one that means nothing here.
+func sysctl(conf *stack.Config, name, value string) (known bool, err error) {
+	name = strings.ReplaceAll(strings.TrimPrefix(name, "/proc/sys/"), "/", ".")
 	if name == "net.ipv4.tcp_congestion_control" {
 		c, ok := controllers[value]
 		if !ok {
-			return fmt.Errorf("congestion control %q is not there", value)
+			return false, needs("congestion control %q", value)
 		}
 		conf.TCP.Controller = c
-		return nil
+		return true, nil
+	}
+	if only, ok := inertSysctls[name]; ok {
+		if only == "" || only == value {
+			return false, nil
+		}
+		return false, needs("sysctl %s=%s: our host always acts as with %s", name, value, only)
 	}
 	set, ok := sysctls[name]
 	if !ok {
-		return fmt.Errorf("sysctl %q is not understood", name)
+		return false, needs("sysctl %s", name)
 	}
 	var v []int64
 	for _, w := range strings.Fields(value) {
 		n, err := strconv.ParseInt(w, 10, 64)
 		if err != nil || n < 0 {
-			return fmt.Errorf("sysctl %s: %q is no number", name, w)
+			return false, fmt.Errorf("sysctl %s: %q is no number", name, w)
 		}
 		v = append(v, n)
 	}
 	if len(v) == 0 {
-		return fmt.Errorf("sysctl %s without a value", name)
+		return false, fmt.Errorf("sysctl %s without a value", name)
 	}
 	set(conf, v)
-	return nil
+	return true, nil
 }

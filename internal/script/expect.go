@@ -29,6 +29,9 @@ func (r *runner) expect(e *Event) error {
 	if err != nil {
 		return fmt.Errorf("%w\nexpected  %v", err, e.Packet)
 	}
+	if r.net.tso && err == nil {
+		r.gather(f, s.at, got, e.Packet)
+	}
 	diff, err := r.different(e.Packet, f, got) // before it is shown: what it teaches of numbers counts
 	r.told(s.at, got)
 	if s.at < from || s.at > to {

@@ -2,25 +2,20 @@ package script
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // evaluate runs the assertions of a %{ ... }% block: lines (or statements
-// parted by ;) of the form "assert EXPRESSION[, MESSAGE]". Expressions are
-// those of Python over whole numbers: or, and, not, comparisons (chained too),
-// + - * % and parentheses; / must divide without remainder. lookup knows
-// the names.
-func evaluate(file string, line int, code string, lookup func(string) (int64, bool)) error {
-	toks, err := scan(file, code)
+// parted by ;) of the form "assert EXPRESSION[, MESSAGE]"; print is passed
+// over. Expressions are those of Python over whole numbers: or, and, not,
+// comparisons (chained too), | ^ & << >> + - * // %, abs, min, max and
+// parentheses; / must divide without remainder. lookup knows the names. left is
+// how many columns stand in front of the block.
+func evaluate(file string, line, left int, code string, lookup func(string) (int64, bool)) error {
+	toks, err := (&scanner{file: file, src: code, line: line, left: left, code: true}).all()
 	if err != nil {
-		err.(*Error).Line += line - 1
 		return err
-	}
-	for i := range toks {
-		toks[i].line += line - 1
-	}
-	if strings.Contains(code, "//") {
-		return &Error{file, line, "// is no operator here"}
 	}
 	e := &evaluator{parser: parser{file: file, toks: toks}, code: code, lookup: lookup}
 	return e.run()
@@ -42,28 +37,51 @@ func (e *evaluator) run() (err error) {
 		}
 	}()
 	for e.peek().kind != tokEOF {
-		if !e.acceptWord("assert") {
-			e.fail("assert expected, found %v", e.peek())
+		switch {
+		case e.accept(";"):
+			continue
+		case e.acceptWord("print"):
+			e.passOver()
+			continue
+		case !e.acceptWord("assert"):
+			e.needs("Python beyond assertions: found %v", e.peek())
 		}
 		e.used = nil
 		first := e.pos
-		ok := e.or()
-		if ok == 0 {
-			e.pos-- // the line of the expression's end
-			e.fail("assertion failed: %s (%s)", e.text(first), strings.Join(e.used, ", "))
+		if e.or() == 0 {
+			e.failAt(&e.toks[first], "assertion failed: %s (%s)", e.text(first), strings.Join(e.used, ", "))
 		}
-		if e.accept(",") { // the message
-			for line := e.peek().line; e.peek().line == line && e.peek().kind != tokEOF; {
-				e.take()
-			}
+		if e.accept(",") {
+			e.passOver()
+		}
+		if t := e.peek(); t.kind != tokEOF && !t.is(";") && t.line == e.toks[e.pos-1].line {
+			e.fail("the end of the expression expected, found %v", t)
 		}
 	}
 	return nil
 }
 
+// passOver skips to the end of a message: of its line, or of the last line its
+// parentheses reach.
+func (e *evaluator) passOver() {
+	line, open := e.peek().line, 0
+	for t := e.peek(); t.kind != tokEOF && (t.line == line || open > 0); t = e.peek() {
+		switch {
+		case t.is(";") && open == 0:
+			return
+		case t.is("("):
+			open++
+		case t.is(")"):
+			open--
+		}
+		line = t.line
+		e.take()
+	}
+}
+
 func (e *evaluator) text(first int) string {
 	var s []string
-	for _, t := range e.toks[first : e.pos+1] {
+	for _, t := range e.toks[first:e.pos] {
 		s = append(s, t.text)
 	}
 	return strings.Join(s, " ")
@@ -77,6 +95,8 @@ func truth(b bool) int64 {
 }
 
 func (e *evaluator) or() int64 {
+	e.deeper(1)
+	defer e.deeper(-1)
 	v := e.and()
 	for e.acceptWord("or") || e.accept("||") {
 		w := e.and() // no short cut: it must be parsed, and has no effects
@@ -96,13 +116,15 @@ func (e *evaluator) and() int64 {
 
 func (e *evaluator) not() int64 {
 	if e.acceptWord("not") || e.accept("!") {
+		e.deeper(1)
+		defer e.deeper(-1)
 		return truth(e.not() == 0)
 	}
 	return e.comparison()
 }
 
 func (e *evaluator) comparison() int64 {
-	left := e.sum()
+	left := e.bits()
 	result, compared := true, false
 	for {
 		op := e.peek().text
@@ -120,7 +142,7 @@ func (e *evaluator) comparison() int64 {
 			}
 			return left
 		}
-		right := e.sum()
+		right := e.bits()
 		result = result && compare(op, left, right)
 		left, compared = right, true
 	}
@@ -140,6 +162,27 @@ func compare(op string, a, b int64) bool {
 		return a < b
 	}
 	return a > b
+}
+
+// bits are | ^ & and shifts, here of one rank: parentheses say what is meant.
+func (e *evaluator) bits() int64 {
+	v := e.sum()
+	for {
+		switch {
+		case e.accept("|"):
+			v |= e.sum()
+		case e.accept("^"):
+			v ^= e.sum()
+		case e.accept("&"):
+			v &= e.sum()
+		case e.accept("<<"):
+			v <<= uint64(e.sum()) & 63
+		case e.accept(">>"):
+			v >>= uint64(e.sum()) & 63
+		default:
+			return v
+		}
+	}
 }
 
 func (e *evaluator) sum() int64 {
@@ -168,12 +211,18 @@ func (e *evaluator) product() int64 {
 				e.fail("%d / %d is no whole number", v, w)
 			}
 			v /= w
+		case e.accept("//"):
+			w := e.factor()
+			if w == 0 {
+				e.fail("division by zero")
+			}
+			v = floorDiv(v, w)
 		case e.accept("%"):
 			w := e.factor()
 			if w == 0 {
 				e.fail("division by zero")
 			}
-			v %= w
+			v -= floorDiv(v, w) * w
 		default:
 			return v
 		}
@@ -188,16 +237,54 @@ func (e *evaluator) factor() int64 {
 		e.want(")")
 		return v
 	case e.accept("-"):
+		e.deeper(1)
+		defer e.deeper(-1)
 		return -e.factor()
 	case t.kind == tokNumber:
+		if strings.Contains(t.text, ".") {
+			e.needs("fractions: %s", t.text)
+		}
 		return int64(e.number("a number", 63))
 	}
 	name := e.word("a value")
+	if e.accept("(") {
+		return e.apply(t, name)
+	}
 	v, ok := e.lookup(name)
 	if !ok {
 		e.pos--
-		e.fail("name %q is not known", name)
+		e.needs("the name %q, which is not known", name)
 	}
 	e.used = append(e.used, fmt.Sprintf("%s is %d", name, v))
 	return v
+}
+
+// floorDiv divides as Python does.
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b != 0 && (a < 0) != (b < 0) {
+		q--
+	}
+	return q
+}
+
+// apply calls a function; its parenthesis is open.
+func (e *evaluator) apply(at *token, name string) int64 {
+	args := []int64{e.or()}
+	for e.accept(",") {
+		args = append(args, e.or())
+	}
+	e.want(")")
+	switch {
+	case name == "abs" && len(args) == 1:
+		return max(args[0], -args[0])
+	case name == "int" && len(args) == 1:
+		return args[0]
+	case name == "min":
+		return slices.Min(args)
+	case name == "max":
+		return slices.Max(args)
+	}
+	e.failAt(at, "function %s of %d arguments is not understood", name, len(args))
+	return 0
 }

@@ -48,6 +48,7 @@ type socket struct {
 	connected bool
 	finished  bool
 	shut      bool
+	deaf      bool // shutdown(SHUT_RD): what is not there reads as the end
 	reason    tcp.Reason
 	told      bool // the error was returned once
 	wrote     uint64

@@ -154,6 +154,13 @@ var mptcpSubtypes = map[string]uint8{
 	"add_address": 3, "remove_address": 4, "mp_prio": 5, "mp_fail": 6, "mp_fastclose": 7, "mp_reset": 8,
 }
 
+// absentOptions are those that the notation has and our host has not, and
+// what they are for.
+var absentOptions = map[string]string{
+	"FO": "TCP Fast Open", "FOEXP": "TCP Fast Open", "fo": "TCP Fast Open", "md5": "TCP MD5", "ao": "TCP-AO",
+	"accecn": "AccECN", "ECN": "AccECN", "e0b": "AccECN", "AccECN0": "AccECN", "AccECN1": "AccECN", "exp": "experimental options",
+}
+
 // optionAliases are other spellings in use.
 var optionAliases = map[string]string{
 	"mpcapable": "mp_capable", "add_addr": "add_address", "remove_addr": "remove_address", "rm_addr": "remove_address",

@@ -8,8 +8,14 @@ import (
 	"github.com/mpxd/mpxd/tcp"
 )
 
+// maxScript bounds a script.
+const maxScript = 1 << 20
+
 // Parse reads a script. file names it in errors.
 func Parse(file, src string) (*Script, error) {
+	if len(src) > maxScript {
+		return nil, &Error{File: file, Line: 1, Text: fmt.Sprintf("longer than %d bytes", maxScript)}
+	}
 	toks, err := scan(file, src)
 	if err != nil {
 		return nil, err
@@ -24,6 +30,8 @@ type parser struct {
 	file string
 	toks []token
 	pos  int
+
+	depth int // of what is nested
 }
 
 func (p *parser) script() (s *Script, err error) {
@@ -38,10 +46,12 @@ func (p *parser) script() (s *Script, err error) {
 	for p.peek().kind != tokEOF {
 		switch t := p.peek(); t.kind {
 		case tokFlag:
-			name, value, _ := strings.Cut(strings.TrimPrefix(p.take().text, "--"), "=")
+			text, _, _ := strings.Cut(strings.TrimPrefix(p.take().text, "--"), " //")
+			text, _, _ = strings.Cut(text, " #")
+			name, value, _ := strings.Cut(text, "=")
 			s.Flags = append(s.Flags, Flag{t.line, strings.TrimSpace(name), strings.TrimSpace(value)})
 		case tokCommand: // without a time: at once
-			s.Events = append(s.Events, Event{Line: t.line, When: When{Relative: true}, Command: &p.take().text})
+			s.Events = append(s.Events, Event{Line: t.line, Col: t.col, When: When{Relative: true}, Command: &p.take().text})
 		default:
 			s.Events = append(s.Events, p.event())
 		}
@@ -62,7 +72,28 @@ func (p *parser) take() *token {
 }
 
 func (p *parser) fail(format string, args ...any) {
-	panic(&Error{p.file, p.peek().line, fmt.Sprintf(format, args...)})
+	p.failAt(p.peek(), format, args...)
+}
+
+func (p *parser) failAt(t *token, format string, args ...any) {
+	panic(&Error{File: p.file, Line: t.line, Col: t.col, Text: fmt.Sprintf(format, args...)})
+}
+
+// needs ends the script for what is not there.
+func (p *parser) needs(format string, args ...any) {
+	e := needs(format, args...)
+	e.File, e.Line, e.Col = p.file, p.peek().line, p.peek().col
+	panic(e)
+}
+
+// maxDepth bounds what is nested: who wrote more is a machine, and means harm.
+const maxDepth = 64
+
+// deeper counts what is nested; it is to be called at both ends.
+func (p *parser) deeper(by int) {
+	if p.depth += by; p.depth > maxDepth {
+		p.fail("nested more than %d deep", maxDepth)
+	}
 }
 
 // accept takes the punctuation if it is next.
@@ -117,6 +148,7 @@ func (p *parser) event() Event {
 		p.accept("+") // "+0...+0.1" is seen too
 		e.Until = p.seconds()
 	}
+	e.Col = p.peek().col
 	switch t := p.peek(); {
 	case t.is("<"), t.is(">"):
 		if p.isICMP() {
@@ -170,6 +202,9 @@ func (p *parser) seconds() tcp.Time {
 	t := p.peek()
 	whole, frac, _ := strings.Cut(t.text, ".")
 	n, err := strconv.ParseUint(whole, 10, 32)
+	if whole == "" {
+		n, err = 0, nil // .5
+	}
 	if t.kind != tokNumber || err != nil || len(frac) > 9 || n > maxSeconds {
 		p.fail("a time in seconds expected, found %v", t)
 	}

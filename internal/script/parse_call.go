@@ -45,6 +45,8 @@ func (p *parser) skipParens() {
 
 // value reads a value; a field's name before it is kept.
 func (p *parser) value() Value {
+	p.deeper(1)
+	defer p.deeper(-1)
 	if t := p.peek(); t.kind == tokWord && p.peekAt(1).is("=") {
 		name := p.take().text
 		p.take()
@@ -56,6 +58,12 @@ func (p *parser) value() Value {
 		return p.value()
 	}
 	v := p.primary()
+	if v.Kind == vFunc && p.accept("=") { // msg_iov(1)=[...]
+		name := v.Text
+		v = p.value()
+		v.Field = name
+		return v
+	}
 	for v.Kind == vWord && p.accept("|") {
 		v.Text += "|" + p.word("a name")
 	}

@@ -29,7 +29,7 @@ func (p *parser) packet() *Packet {
 		switch k.ECN {
 		case "ect0", "ect1", "ce", "noecn", "ect01":
 		default:
-			p.fail("%q is not understood between brackets: only the ECN field is", k.ECN)
+			p.needs("[%s]: only the ECN field can be set between brackets", k.ECN)
 		}
 		p.want("]")
 	}
@@ -40,7 +40,9 @@ func (p *parser) packet() *Packet {
 		case p.acceptWord("ack"):
 			k.HasAck, k.Ack = true, uint32(p.number("ack", 32))
 		case p.acceptWord("win"):
-			k.HasWin, k.Win = true, uint16(p.number("win", 16))
+			if !p.accept("*") {
+				k.HasWin, k.Win = true, uint16(p.number("win", 16))
+			}
 		case p.acceptWord("urg"):
 			k.Urg = uint16(p.number("urg", 16))
 		case p.peek().is("<") && p.peek().line == k.Line:
@@ -135,7 +137,7 @@ var icmpTypes = map[string]string{
 func (p *parser) icmp() *ICMP {
 	m := &ICMP{Line: p.peek().line}
 	if !p.take().is("<") {
-		p.fail("ICMP errors can only come in")
+		p.needs("ICMP sent by the host: errors can only come in")
 	}
 	if t := p.peek(); !t.is("[") {
 		m.Src, m.Dst = p.ends()
@@ -180,6 +182,11 @@ func (p *parser) optionsInto(k *Packet) {
 		if len(k.Options) > 0 {
 			p.want(",")
 		}
+		if p.accept("...") { // <mss 1460, ...>
+			p.want(">")
+			k.MoreOptions = true
+			return
+		}
 		k.Options = append(k.Options, p.option())
 	}
 }
@@ -215,7 +222,11 @@ func (p *parser) option() Option {
 		o.Raw = b
 	case o.isMPTCP():
 		p.mptcpArgs(&o)
+	case absentOptions[name] != "":
+		p.pos-- // the name
+		p.needs("%s (option %s)", absentOptions[name], name)
 	default:
+		p.pos--
 		p.fail("option %q is not understood", name)
 	}
 	return o

@@ -16,17 +16,26 @@ type port struct {
 // headroom is what a received frame has in front of it, as with AF_XDP.
 const headroom = 256
 
+// Recv implements stack.Port. A packet that is longer than a frame comes as a
+// chain, as with GRO.
 func (p *port) Recv(in []frame.Span) (n int) {
-	for n < len(in) && len(p.in) > 0 {
-		f, ok := p.pool.Get()
-		if !ok {
-			return n
-		}
+	size := p.pool.FrameSize() - headroom
+	for len(p.in) > 0 {
 		b := p.in[0]
+		need := (len(b) + size - 1) / size
+		if n+need > len(in) || need > p.pool.Free() {
+			break
+		}
 		p.in = p.in[1:]
-		in[n] = frame.Span{Frame: f, Off: headroom, Len: uint16(len(b))}
-		copy(p.pool.Bytes(in[n]), b)
-		n++
+		for ; len(b) > 0; n++ {
+			f, _ := p.pool.Get()
+			k := min(size, len(b))
+			in[n] = frame.Span{Frame: f, Off: headroom, Len: uint16(k)}
+			copy(p.pool.Bytes(in[n]), b)
+			if b = b[k:]; len(b) > 0 {
+				in[n].Flags = frame.More
+			}
+		}
 	}
 	return n
 }

@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 
 	"github.com/mpxd/mpxd/stack"
@@ -72,10 +73,14 @@ type pending struct {
 }
 
 func (r *runner) located(line int, err error) error {
-	if e, ok := err.(*Error); ok {
-		return e
+	e, ok := err.(*Error)
+	if !ok {
+		e = &Error{Text: err.Error()}
 	}
-	return &Error{r.script.Name, line, err.Error()}
+	if e.File == "" {
+		e.File, e.Line = r.script.Name, line
+	}
+	return e
 }
 
 func (r *runner) setup() error {
@@ -87,6 +92,9 @@ func (r *runner) setup() error {
 	for _, f := range r.script.Flags {
 		known, err := r.net.flag(f)
 		if err != nil {
+			if e, ok := err.(*Error); ok {
+				return r.located(f.Line, e)
+			}
 			return r.located(f.Line, fmt.Errorf("--%s=%s: %w", f.Name, f.Value, err))
 		}
 		if !known {
@@ -341,10 +349,11 @@ func (r *runner) injectICMP(m *ICMP) error {
 }
 
 func (r *runner) command(text string) error {
-	if r.host != nil {
-		return fmt.Errorf("`%s`: the host runs already", text)
-	}
+	before := r.conf
 	ignored, err := command(&r.conf, text)
 	r.script.Ignored = append(r.script.Ignored, ignored...)
+	if r.host != nil && err == nil && !reflect.DeepEqual(before, r.conf) {
+		return needs("`%s` while the host runs: it must stand before the first listen, connect or packet", text)
+	}
 	return err
 }

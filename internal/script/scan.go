@@ -25,6 +25,7 @@ type token struct {
 	kind  kind
 	text  string
 	line  int
+	col   int // from 1, in bytes
 	glued bool
 }
 
@@ -43,7 +44,10 @@ func (t token) String() string {
 }
 
 // marks are the punctuation longer than one character, longest first.
-var marks = []string{"...", "&&", "||", "==", "!=", "<=", ">=", "<<"}
+var (
+	marks     = []string{"...", "&&", "||", "==", "!=", "<=", ">="}
+	codeMarks = append([]string{"//", "<<", ">>"}, marks...)
+)
 
 // scanner cuts a script into tokens.
 type scanner struct {
@@ -51,19 +55,40 @@ type scanner struct {
 	src  string
 	pos  int
 	line int
+	left int  // columns in front of the first line
+	code bool // it is Python: // divides, ' quotes, and any character may stand in a message
 }
 
 // Error is what is wrong with a script, or with what a script found.
 type Error struct {
 	File string
 	Line int
+	Col  int // 0: of the whole line
 	Text string
+	// Needs says that nothing is wrong: the script asks for what is not
+	// there, as Text says.
+	Needs bool
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text) }
+func (e *Error) Error() string {
+	at, text := fmt.Sprintf("%s:%d", e.File, e.Line), e.Text
+	if e.Col > 0 {
+		at += fmt.Sprintf(":%d", e.Col)
+	}
+	if e.Needs {
+		text = "skipped: needs " + text
+	}
+	return at + ": " + text
+}
 
-func scan(file, src string) ([]token, error) {
-	s := &scanner{file: file, src: src, line: 1}
+// needs is an Error of a script that asks for what is not there.
+func needs(format string, args ...any) *Error {
+	return &Error{Text: fmt.Sprintf(format, args...), Needs: true}
+}
+
+func scan(file, src string) ([]token, error) { return (&scanner{file: file, src: src, line: 1}).all() }
+
+func (s *scanner) all() ([]token, error) {
 	var toks []token
 	for {
 		start := s.pos
@@ -84,7 +109,15 @@ func scan(file, src string) ([]token, error) {
 }
 
 func (s *scanner) fail(format string, args ...any) error {
-	return &Error{s.file, s.line, fmt.Sprintf(format, args...)}
+	return &Error{File: s.file, Line: s.line, Col: s.col(), Text: fmt.Sprintf(format, args...)}
+}
+
+// col is the column of the position.
+func (s *scanner) col() int {
+	if n := strings.LastIndexByte(s.src[:s.pos], '\n'); n >= 0 {
+		return s.pos - n
+	}
+	return s.left + s.pos + 1
 }
 
 // skip passes white space and comments.
@@ -97,9 +130,9 @@ func (s *scanner) skip() error {
 			s.pos++
 		case rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r':
 			s.pos++
-		case strings.HasPrefix(rest, "//"), rest[0] == '#':
+		case strings.HasPrefix(rest, "//") && !s.code, rest[0] == '#':
 			s.pos += lineLen(rest)
-		case strings.HasPrefix(rest, "/*"):
+		case strings.HasPrefix(rest, "/*") && !s.code:
 			n := strings.Index(rest, "*/")
 			if n < 0 {
 				return s.fail("comment without end")
@@ -128,7 +161,7 @@ func (s *scanner) advance(n int) {
 func (s *scanner) next() (token, error) {
 	rest := s.src[s.pos:]
 	if rest == "" {
-		return token{line: s.line}, nil
+		return token{line: s.line, col: s.col()}, nil
 	}
 	c := rest[0]
 	switch {
@@ -136,11 +169,11 @@ func (s *scanner) next() (token, error) {
 		return s.quoted(tokCommand, "`", "`")
 	case strings.HasPrefix(rest, "%{"):
 		return s.quoted(tokCode, "%{", "}%")
-	case c == '"':
-		return s.quoted(tokString, `"`, `"`)
+	case c == '"', c == '\'' && s.code:
+		return s.quoted(tokString, rest[:1], rest[:1])
 	case strings.HasPrefix(rest, "--") && s.atLineStart():
 		return s.take(tokFlag, lineLen(rest)), nil
-	case isDigit(c):
+	case isDigit(c), c == '.' && len(rest) > 1 && isDigit(rest[1]):
 		return s.take(tokNumber, numberLen(rest)), nil
 	case isLetter(c):
 		n := 1
@@ -149,19 +182,26 @@ func (s *scanner) next() (token, error) {
 		}
 		return s.take(tokWord, n), nil
 	}
-	for _, m := range marks {
+	for _, m := range s.marks() {
 		if strings.HasPrefix(rest, m) {
 			return s.take(tokPunct, len(m)), nil
 		}
 	}
-	if strings.IndexByte("+-*/~<>=!()[]{},:.|&%", c) < 0 {
+	if strings.IndexByte("+-*/~<>=!()[]{},:.|&%?", c) < 0 && !s.code {
 		return token{}, s.fail("unexpected character %q", c)
 	}
 	return s.take(tokPunct, 1), nil
 }
 
+func (s *scanner) marks() []string {
+	if s.code {
+		return codeMarks
+	}
+	return marks
+}
+
 func (s *scanner) take(k kind, n int) token {
-	t := token{kind: k, text: strings.TrimRight(s.src[s.pos:s.pos+n], " \t\r"), line: s.line}
+	t := token{kind: k, text: strings.TrimRight(s.src[s.pos:s.pos+n], " \t\r"), line: s.line, col: s.col()}
 	s.pos += n
 	return t
 }
@@ -174,7 +214,7 @@ func (s *scanner) quoted(k kind, open, end string) (token, error) {
 	if n < 0 {
 		return token{}, s.fail("%s without %s", open, end)
 	}
-	t := token{kind: k, text: body[:n], line: s.line}
+	t := token{kind: k, text: body[:n], line: s.line, col: s.col()}
 	s.advance(len(open) + n + len(end))
 	return t, nil
 }
@@ -185,9 +225,10 @@ func (s *scanner) atLineStart() bool {
 }
 
 // numberLen is the length of the number at the start of s: decimal,
-// hexadecimal, or a decimal fraction. In "0.1...0.2" the first number is 0.1.
+// hexadecimal, or a decimal fraction, maybe without a digit before the point. In
+// "0.1...0.2" the first number is 0.1.
 func numberLen(s string) int {
-	n := 1
+	n := 0
 	if strings.HasPrefix(s, "0x") || strings.HasPrefix(s, "0X") {
 		for n = 2; n < len(s) && isHex(s[n]); {
 			n++

@@ -24,6 +24,7 @@ type Flag struct {
 // Event is one line of the script. Exactly one of the pointers is set.
 type Event struct {
 	Line int
+	Col  int // of what happens, behind the time
 	When When
 	// Blocks says that the call may return later: at Until, on the same
 	// scale as When.
@@ -58,9 +59,11 @@ type Packet struct {
 	HasWin   bool
 	Win      uint16
 	Urg      uint16
-	// AnyOptions is "<...>": options are not compared.
-	AnyOptions bool
-	Options    []Option
+	// AnyOptions is "<...>": options are not compared. MoreOptions is
+	// "<mss 1460, ...>": those that follow are not.
+	AnyOptions  bool
+	MoreOptions bool
+	Options     []Option
 }
 
 // End is one side of a flow: an address by name (caddr0, saddr1, ...) or in
@@ -163,7 +166,11 @@ func (p *Packet) String() string {
 	if p.AnyOptions {
 		b.WriteString(" <...>")
 	} else if len(p.Options) > 0 {
-		fmt.Fprintf(&b, " <%s>", optionList(p.Options))
+		more := ""
+		if p.MoreOptions {
+			more = ", ..."
+		}
+		fmt.Fprintf(&b, " <%s%s>", optionList(p.Options), more)
 	}
 	return b.String()
 }

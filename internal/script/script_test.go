@@ -128,7 +128,7 @@ func TestParseCalls(t *testing.T) {
 // TestErrorsNameTheLine gives what must not be understood.
 func TestErrorsNameTheLine(t *testing.T) {
 	for src, want := range map[string]string{
-		"0 < Q 1:1(0) ack 1":                       `"Q" is no set of flags`,
+		"0 < Q 1:1(0) ack 1":                       `test.pkt:2:7: "Q" is no set of flags`,
 		"0 < . 1:5(3) ack 1":                       "the length should be 4",
 		"0 < . 1:1(0) ack 1 <mss>":                 "mss expected",
 		"0 < . 1:1(0) ack 1 <bogus 3>":             `option "bogus" is not understood`,
@@ -139,19 +139,19 @@ func TestErrorsNameTheLine(t *testing.T) {
 		"0 %{ assert":                              "%{ without }%",
 		"0 @":                                      "unexpected character",
 		"0 foo(3":                                  `"," expected`,
-		"0 > icmp unreachable":                     "can only come in",
+		"0 > icmp unreachable":                     "skipped: needs ICMP sent by the host",
 		"0 < icmp rubbish":                         `"rubbish" is not understood`,
 		"0 < icmp unreachable rubbish":             `code "rubbish"`,
 		"0 7":                                      "a packet, a call",
 		`0 < . 1:1(0) ack 1 <raw "xyz">`:           "hexadecimal",
-		"0 < [tos] . 1:1(0) ack 1":                 "only the ECN field",
+		"0 < [tos] . 1:1(0) ack 1":                 "skipped: needs [tos]: only the ECN field",
 		"0 < 1.2.3.4 > 5.6.7.8 . 1:1(0)":           "address with a port",
 		"0 < . 1:1(0) ack 1 <TS val 1>":            `"ecr" expected`,
 		"0 = -1 E (":                               "a packet, a call",
 		"0 socket(..., SOCK_STREAM, 0) = 3 (never": "without",
 	} {
 		_, err := Parse("test.pkt", "// first\n"+src)
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "test.pkt:2: ") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "test.pkt:2:") {
 			t.Errorf("%q: %v", src, err)
 		}
 	}
@@ -163,22 +163,32 @@ func TestEvaluate(t *testing.T) {
 		return v, ok
 	}
 	for code, want := range map[string]string{
-		"assert a == 3, a":                              "",
-		"assert a * 2 + 1 == 7 and not zero":            "",
-		"assert 1 < a < b <= 10 != 11":                  "",
-		"assert (a + 1) / 2 == 2 or zero\nassert b > a": "",
-		"assert -a == 0 - 3 && !zero":                   "",
-		"assert b % a == 1":                             "",
-		"assert a == 4, 'no'":                           "unexpected character",
-		"assert a == 4":                                 "assertion failed: a == 4 (a is 3)",
-		"\nassert a < b < 10":                           "t.pkt:6: assertion failed: a < b < 10 (a is 3, b is 10)",
-		"assert c":                                      `name "c" is not known`,
-		"assert b / a":                                  "no whole number",
-		"print(3)":                                      "assert expected",
-		"assert (a":                                     `")" expected`,
-		"assert 1 // 1":                                 "no operator",
+		"assert a == 3, a":                                "",
+		"assert a * 2 + 1 == 7 and not zero":              "",
+		"assert 1 < a < b <= 10 != 11":                    "",
+		"assert (a + 1) / 2 == 2 or zero\nassert b > a":   "",
+		"assert -a == 0 - 3 && !zero":                     "",
+		"assert b % a == 1":                               "",
+		"assert a == 4, 'no'":                             "t.pkt:5:10: assertion failed: a == 4 (a is 3)",
+		"assert a == 3, f'@ {a}: (\n) no'\nassert b":      "",
+		"assert b & 2 and b & 5 == 0 and a << 2 == 12":    "",
+		"assert abs(0 - a) == max(a, 2) and min(a, b, 1)": "",
+		"assert b // a == 3 and (0-b) // a == 0-4":        "",
+		"assert a; assert zero == 0; print(a)":            "",
+		"assert a b":                                      "the end of the expression",
+		"assert " + strings.Repeat("(", 1000):             "nested",
+		"assert " + strings.Repeat("-", 1000) + "1":       "nested",
+		"assert b // zero":                                "division by zero",
+		"assert 0.5 < a":                                  "needs fractions",
+		"assert sin(a)":                                   "t.pkt:5:10: function sin",
+		"if a: assert b":                                  "needs Python beyond",
+		"assert a == 4":                                   "assertion failed: a == 4 (a is 3)",
+		"\nassert a < b < 10":                             "t.pkt:6:8: assertion failed: a < b < 10 (a is 3, b is 10)",
+		"assert c":                                        `needs the name "c"`,
+		"assert b / a":                                    "no whole number",
+		"assert (a":                                       `")" expected`,
 	} {
-		err := evaluate("t.pkt", 5, code, lookup)
+		err := evaluate("t.pkt", 5, 2, code, lookup)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", code, err)
 		}

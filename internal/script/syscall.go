@@ -3,6 +3,8 @@ package script
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/mpxd/mpxd/internal/frame"
 	"github.com/mpxd/mpxd/mptcp"
@@ -37,7 +39,7 @@ func (r *runner) begin(c *Call) (attempt, error) {
 	}
 	f, known := syscalls[c.Name]
 	if !known {
-		return nil, fmt.Errorf("system call %q is not understood", c.Name)
+		return nil, needs("the system call %s", c.Name)
 	}
 	if len(c.Args) == 0 || c.Args[0].Kind != vNumber {
 		return nil, fmt.Errorf("%s wants a file descriptor", c.Name)
@@ -58,6 +60,7 @@ func init() {
 		"bind": (*runner).sysBind, "listen": (*runner).sysListen, "accept": (*runner).sysAccept, "accept4": (*runner).sysAccept,
 		"connect": (*runner).sysConnect, "read": (*runner).sysRead, "recv": (*runner).sysRead, "recvfrom": (*runner).sysRead,
 		"write": (*runner).sysWrite, "send": (*runner).sysWrite, "sendto": (*runner).sysWrite,
+		"readv": (*runner).sysRead, "writev": (*runner).sysWrite, "recvmsg": (*runner).sysRead, "sendmsg": (*runner).sysWrite,
 		"shutdown": (*runner).sysShutdown, "close": (*runner).sysClose,
 		"setsockopt": (*runner).sysSetsockopt, "getsockopt": (*runner).sysGetsockopt, "fcntl": (*runner).sysFcntl,
 		"ioctl": (*runner).sysIoctl,
@@ -71,7 +74,7 @@ func (r *runner) sysSocket(c *Call) (attempt, error) {
 			s.mptcp = s.mptcp || a.hasWord("IPPROTO_MPTCP")
 			s.nonblock = s.nonblock || a.hasWord("SOCK_NONBLOCK")
 			if a.hasWord("SOCK_DGRAM") {
-				return nil, fmt.Errorf("only SOCK_STREAM is understood")
+				return nil, needs("UDP: only SOCK_STREAM is understood")
 			}
 		}
 	}
@@ -124,7 +127,7 @@ func (r *runner) sysAccept(k *socket, c *Call) (attempt, error) {
 	}
 	return func() (result, bool) {
 		if len(k.pending) == 0 {
-			return k.wouldBlock()
+			return k.wouldBlock(Value{})
 		}
 		s := &socket{mptcp: k.mptcp, conn: k.pending[0], opened: true, connected: true}
 		k.pending = k.pending[1:]
@@ -137,9 +140,9 @@ func (r *runner) sysAccept(k *socket, c *Call) (attempt, error) {
 	}, nil
 }
 
-// wouldBlock is EAGAIN on a socket that does not block.
-func (k *socket) wouldBlock() (result, bool) {
-	if k.nonblock {
+// wouldBlock is EAGAIN on a socket, or for a call, that does not block.
+func (k *socket) wouldBlock(flags Value) (result, bool) {
+	if k.nonblock || flags.hasWord("MSG_DONTWAIT") {
 		return failed("EAGAIN")
 	}
 	return blocked, false
@@ -187,9 +190,9 @@ func (k *socket) tell() string {
 }
 
 func (r *runner) sysRead(k *socket, c *Call) (attempt, error) {
-	want := c.arg(2)
-	if want.Kind != vNumber || want.N < 0 || want.N > maxTransfer {
-		return nil, fmt.Errorf("%s wants a length of at most %d", c.Name, maxTransfer)
+	want, flags, err := c.transfer("MSG_DONTWAIT", "MSG_NOSIGNAL")
+	if err != nil {
+		return nil, err
 	}
 	if !k.opened {
 		return once(failed("ENOTCONN")), nil
@@ -204,14 +207,14 @@ func (r *runner) sysRead(k *socket, c *Call) (attempt, error) {
 					return failed(e)
 				}
 				return ok(0)
-			case eof, k.finished:
+			case eof, k.finished, k.deaf, want == 0:
 				return ok(0)
 			}
-			return k.wouldBlock()
+			return k.wouldBlock(flags)
 		}
 		// What is there now is read, though the host may hand it out in
 		// several visits.
-		more := make([]byte, min(int(want.N)-len(b), n))
+		more := make([]byte, min(int(want)-len(b), n))
 		m := r.take(k, more)
 		b = append(b, more[:m]...)
 		if m < len(more) {
@@ -229,13 +232,14 @@ func (r *runner) sysRead(k *socket, c *Call) (attempt, error) {
 const maxTransfer = 64 << 20
 
 func (r *runner) sysWrite(k *socket, c *Call) (attempt, error) {
-	want := c.arg(2)
-	if want.Kind != vNumber || want.N < 0 || want.N > maxTransfer {
-		return nil, fmt.Errorf("%s wants a length of at most %d", c.Name, maxTransfer)
+	want, flags, err := c.transfer("MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_MORE", "MSG_EOR")
+	if err != nil {
+		return nil, err
 	}
 	if !k.opened {
-		return once(failed("ENOTCONN")), nil
+		return once(failed("EPIPE")), nil
 	}
+	dontWait := k.nonblock || flags.hasWord("MSG_DONTWAIT")
 	var done int64
 	return func() (result, bool) {
 		if k.finished || k.shut {
@@ -244,8 +248,8 @@ func (r *runner) sysWrite(k *socket, c *Call) (attempt, error) {
 			}
 			return failed("EPIPE")
 		}
-		for done < want.N {
-			b := fill(make([]byte, min(want.N-done, r.chunk(k))), k.wrote)
+		for done < want {
+			b := fill(make([]byte, min(want-done, r.chunk(k))), k.wrote)
 			n := r.shard.Write(k.conn, b)
 			k.wrote += uint64(n)
 			done += int64(n)
@@ -253,11 +257,52 @@ func (r *runner) sysWrite(k *socket, c *Call) (attempt, error) {
 				break
 			}
 		}
-		if done == want.N || done > 0 && k.nonblock {
+		if done == want || done > 0 && dontWait {
 			return ok(done)
 		}
-		return k.wouldBlock()
+		return k.wouldBlock(flags)
 	}, nil
+}
+
+// transfer is how much a call of the read and write families moves, and its
+// flags, of which these are understood.
+func (c *Call) transfer(understood ...string) (n int64, flags Value, err error) {
+	count := c.arg(2)
+	switch c.Name {
+	case "readv", "writev":
+		count = total(c.arg(1))
+	case "recvmsg", "sendmsg":
+		iov, _ := c.arg(1).field("msg_iov")
+		count, flags = total(iov), c.arg(2)
+	case "send", "sendto", "recv", "recvfrom":
+		flags = c.arg(3)
+	}
+	if count.Kind != vNumber || count.N < 0 || count.N > maxTransfer {
+		return 0, flags, fmt.Errorf("%s wants a length of at most %d", c.Name, maxTransfer)
+	}
+	if flags.Kind == vWord {
+		for _, w := range strings.Split(flags.Text, "|") {
+			if !slices.Contains(understood, w) {
+				return 0, flags, needs("%s with %s", c.Name, w)
+			}
+		}
+	}
+	return count.N, flags, nil
+}
+
+// total is the length of an iovec: [{..., 1000}, {..., 500}].
+func total(iov Value) (sum Value) {
+	if iov.Kind != vList {
+		return Value{}
+	}
+	sum.Kind = vNumber
+	for _, v := range iov.Items {
+		if v.Kind != vStruct || len(v.Items) != 2 || v.Items[1].Kind != vNumber || v.Items[1].N > maxTransfer {
+			return Value{}
+		}
+		sum.N += v.Items[1].N
+	}
+	return sum
 }
 
 // chunk is how much one Write takes: whole segments that fit a frame, since
@@ -274,6 +319,9 @@ func (r *runner) sysShutdown(k *socket, c *Call) (attempt, error) {
 		return once(failed("ENOTCONN")), nil
 	}
 	how := c.arg(1)
+	if how.hasWord("SHUT_RD") || how.hasWord("SHUT_RDWR") || how.Kind == vNumber && how.N != 1 {
+		k.deaf = true
+	}
 	if how.hasWord("SHUT_WR") || how.hasWord("SHUT_RDWR") || how.Kind == vNumber && how.N >= 1 {
 		k.shut = true
 		r.shard.Shut(k.conn)
@@ -307,15 +355,27 @@ func (r *runner) sysFcntl(k *socket, c *Call) (attempt, error) {
 		k.nonblock = c.arg(2).hasWord("O_NONBLOCK")
 		return once(ok(0)), nil
 	}
-	return nil, fmt.Errorf("fcntl: only F_GETFL and F_SETFL are understood")
+	return nil, needs("fcntl(%v): only F_GETFL and F_SETFL are understood", c.arg(1))
 }
 
 func (r *runner) sysIoctl(k *socket, c *Call) (attempt, error) {
-	if !c.arg(1).hasWord("SIOCINQ") && !c.arg(1).hasWord("FIONREAD") {
-		return nil, fmt.Errorf("ioctl: only SIOCINQ is understood")
+	if !k.opened {
+		return once(failed("EINVAL")), nil
 	}
-	n, _ := r.readable(k)
-	return once(expectList(c.arg(2), int64(n))), nil
+	var n int64
+	switch req := c.arg(1); {
+	case req.hasWord("SIOCINQ"), req.hasWord("FIONREAD"):
+		in, _ := r.readable(k)
+		n = int64(in)
+	case req.hasWord("SIOCOUTQ"):
+		st := r.status(k)
+		n = int64(st.Unacked) + int64(st.Unsent)
+	case req.hasWord("SIOCOUTQNSD"):
+		n = int64(r.status(k).Unsent)
+	default:
+		return nil, needs("ioctl(%v)", req)
+	}
+	return once(expectList(c.arg(2), n)), nil
 }
 
 // expectList succeeds if v is [n] or says nothing.

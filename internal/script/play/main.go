@@ -1,13 +1,15 @@
 // Command play runs packet scripts:
 //
-//	go run ./internal/script/play [-v] FILE|NAME ...
+//	go run ./internal/script/play [-v] [-tso] FILE|NAME ...
 //
 // A NAME is a script under tcp/testdata or mptcp/testdata without its .pkt.
-// -v shows every packet and call with its time. The exit status is 1 if a
-// script failed.
+// -v shows every packet and call with its time; -tso lets a script expect what
+// leaves back to back as one packet, as if each had the line --tso. A script that needs
+// what our host has not is skipped. The exit status is 1 if one failed.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -19,8 +21,9 @@ import (
 
 func main() {
 	verbose := flag.Bool("v", false, "show every packet and call")
+	tso := flag.Bool("tso", false, "what leaves back to back may be expected as one packet")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: play [-v] FILE|NAME ...")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: play [-v] [-tso] FILE|NAME ...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -30,7 +33,10 @@ func main() {
 	}
 	failed := false
 	for _, name := range flag.Args() {
-		if err := play(name, *verbose); err != nil {
+		var e *script.Error
+		if err := play(name, *verbose, *tso); errors.As(err, &e) && e.Needs {
+			fmt.Println(err)
+		} else if err != nil {
 			fmt.Println(err)
 			failed = true
 		} else {
@@ -42,7 +48,7 @@ func main() {
 	}
 }
 
-func play(name string, verbose bool) error {
+func play(name string, verbose, tso bool) error {
 	file := find(name)
 	src, err := os.ReadFile(file)
 	if err != nil {
@@ -51,6 +57,9 @@ func play(name string, verbose bool) error {
 	s, err := script.Parse(file, string(src))
 	if err != nil {
 		return err
+	}
+	if tso {
+		s.Flags = append(s.Flags, script.Flag{Line: 1, Name: "tso"})
 	}
 	var trace func(string)
 	if verbose {
