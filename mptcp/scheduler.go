@@ -63,25 +63,30 @@ func (sf *subflow) measure(now tcp.Time, st *tcp.Status) {
 
 // quiet is the congestion window without what only fills a queue: what the path
 // carries in its least round trip, and a quarter more, so that it can show that
-// it carries more.
-func (sf *subflow) quiet(st *tcp.Status) uint32 {
+// it carries more; or spare, if that is more.
+func (sf *subflow) quiet(st *tcp.Status, spare uint64) uint32 {
 	bdp := sf.rate * uint64(st.MinRTT) / uint64(tcp.Second)
-	return uint32(min(uint64(st.Cwnd), bdp+bdp/4+10*uint64(st.MSS)))
+	return uint32(min(uint64(st.Cwnd), bdp+max(bdp/4+10*uint64(st.MSS), spare)))
 }
 
 // freshFor is how long a path that works again is taken for as fast as it can
 // be: what was measured across its silence says nothing.
 const freshFor = tcp.Second
 
+// queueShare of what is free is what a path's queue may take.
+const queueShare = 4
+
 // look takes a view of every subflow that may carry data.
 //
-// When a quarter is used of the peer's window or of our own buffer, a
-// queue in one path does not add throughput but takes room from the others:
-// then each path is given no more than it carries.
+// A queue in one path does not add throughput, but takes room from the others
+// in the peer's window and in our own buffer. So each path may queue a share of what is
+// left of both: much while there is plenty, which rides over delays of ACKs and of ours,
+// and little when there is not (as switches share a buffer among their ports:
+// Choudhury and Hahne, Dynamic Queue Length Thresholds).
 func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
 	limit := min(int64(c.wndEnd-c.sndUna), int64(c.sndBuf))
-	tight := c.nsub > 1 && limit-int64(c.sndNxt-c.sndUna) < limit*3/4
+	spare := uint64(max(limit-int64(c.sndNxt-c.sndUna), 0)) / queueShare
 	rto := tcp.Time(0)
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -93,8 +98,8 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 		rto = max(rto, st.RTO)
 		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent, Repair: st.Recovery,
 			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self}
-		if tight {
-			v.Cwnd = sf.quiet(&st)
+		if c.nsub > 1 {
+			v.Cwnd = sf.quiet(&st, spare)
 		}
 		if e.Now < sf.freshUntil {
 			v.SRTT = v.MinRTT

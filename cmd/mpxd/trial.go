@@ -67,6 +67,8 @@ func (t *trial) build() (err error) {
 }
 
 // path is an access link: from A, the client's side, to B, the proxy's, is up.
+// The client's interfaces merge what arrives, as a phone's do; the link itself
+// carries packets of MTU size.
 func (t *trial) path(name string, a access, seed uint64) runner.Path {
 	one := link.Config{
 		Rate: int64(a.mbps * 1e6), Overhead: link.EthernetOverhead, Delay: int64(a.rttMs * 1e6 / 2),
@@ -74,7 +76,7 @@ func (t *trial) path(name string, a access, seed uint64) runner.Path {
 	}
 	other := one
 	other.Seed++
-	return runner.Path{Name: name, A: name + "-client", B: name + "-proxy", AB: one, BA: other}
+	return runner.Path{Name: name, A: name + "-client", B: name + "-proxy", AB: one, BA: other, GRO: true}
 }
 
 // wifiPath is wifi's place among the emulator's paths.

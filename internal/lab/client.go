@@ -244,16 +244,12 @@ func (c *Client) Upload(ctx context.Context, target string, l Limit, seed uint64
 }
 
 func (c *Client) upload(conn *net.TCPConn, l Limit, seed uint64, t *Transfer) error {
-	buf := chunks.Get().(*[]byte)
-	defer chunks.Put(buf)
-	p := pattern{seed: seed}
+	p := newPattern(seed)
 	t.Begin = time.Now()
 	t.End = t.Begin
 	report := t.Begin
 	for t.Bytes < l.bytes() && (l.Time == 0 || t.End.Sub(t.Begin) < l.Time) {
-		b := (*buf)[:min(l.bytes()-t.Bytes, 64<<10)]
-		p.fill(b)
-		n, err := conn.Write(b)
+		n, err := conn.Write(p.next(int(min(l.bytes()-t.Bytes, 64<<10))))
 		t.Bytes += int64(n)
 		t.tick(time.Now())
 		if err != nil {

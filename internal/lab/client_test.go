@@ -193,8 +193,8 @@ func TestDownloadNoticesWrongBytes(t *testing.T) {
 	}
 	defer l.Close()
 	const n = 100_000
-	good := make([]byte, n)
-	(&pattern{seed: 3}).fill(good)
+	p := newPattern(3)
+	good := p.take(n)
 	for _, c := range []struct {
 		name string
 		send func() []byte

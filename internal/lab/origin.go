@@ -154,13 +154,9 @@ func serve(c net.Conn) error {
 }
 
 func sendPattern(w io.Writer, seed uint64, n int64) error {
-	buf := chunks.Get().(*[]byte)
-	defer chunks.Put(buf)
-	p := pattern{seed: seed}
+	p := newPattern(seed)
 	for n > 0 {
-		b := (*buf)[:min(n, chunk)]
-		p.fill(b)
-		m, err := w.Write(b)
+		m, err := w.Write(p.next(int(min(n, chunk))))
 		if err != nil {
 			return err
 		}
@@ -193,25 +189,24 @@ type sink struct {
 		io.Writer
 		Sum([]byte) []byte
 	}
-	buf, scratch *[]byte
+	buf *[]byte
 }
 
 func newSink(seed uint64, hash bool) *sink {
-	s := &sink{diff: -1, pattern: pattern{seed: seed}, buf: chunks.Get().(*[]byte), scratch: chunks.Get().(*[]byte)}
+	s := &sink{diff: -1, pattern: newPattern(seed), buf: chunks.Get().(*[]byte)}
 	if hash {
 		s.hash = sha256.New()
 	}
 	return s
 }
 
-func (s *sink) free() { chunks.Put(s.buf); chunks.Put(s.scratch) }
+func (s *sink) free() { chunks.Put(s.buf) }
 
 func (s *sink) read(r io.Reader) (int, error) {
 	n, err := r.Read(*s.buf)
 	b := (*s.buf)[:n]
 	if s.diff < 0 {
-		// Beyond the second-level cache the scratch would cost more than it checks.
-		if i := s.pattern.check(b, (*s.scratch)[:16<<10]); i >= 0 {
+		if i := s.pattern.check(b); i >= 0 {
 			s.diff = s.n + int64(i)
 		}
 	}

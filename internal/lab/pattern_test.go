@@ -7,18 +7,25 @@ import (
 	"testing"
 )
 
+// take returns the next n bytes of the stream as a copy.
+func (p *pattern) take(n int) []byte {
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		b = append(b, p.next(n-len(b))...)
+	}
+	return b
+}
+
 func TestPatternIsOneStream(t *testing.T) {
 	const n = 3*patternBlock + 12345
-	whole := make([]byte, n)
-	(&pattern{seed: 9}).fill(whole)
+	p := newPattern(9)
+	whole := p.take(n)
 
 	r := rand.New(rand.NewPCG(1, 2))
-	p := pattern{seed: 9}
+	p = newPattern(9)
 	pieces := make([]byte, 0, n)
 	for len(pieces) < n {
-		b := make([]byte, min(n-len(pieces), r.IntN(70_000)))
-		p.fill(b)
-		pieces = append(pieces, b...)
+		pieces = append(pieces, p.take(min(n-len(pieces), r.IntN(70_000)))...)
 	}
 	if !bytes.Equal(whole, pieces) {
 		t.Error("pieces of the stream are not the stream")
@@ -26,58 +33,51 @@ func TestPatternIsOneStream(t *testing.T) {
 	if patternSum(9, n) != sha256.Sum256(whole) {
 		t.Error("patternSum is not the sum of the stream")
 	}
-	// No block is another's copy, and no seed another's.
-	other := make([]byte, patternBlock)
-	(&pattern{seed: 10}).fill(other)
-	for i := range 3 {
-		a := whole[i*patternBlock:][:patternBlock]
-		for j := range 8 {
-			if bytes.Equal(a[j:j+64], whole[(i+1)*patternBlock%n:][j:j+64]) && i < 2 || bytes.Equal(a[j:j+64], other[j:j+64]) {
-				t.Errorf("block %d repeats", i)
-			}
-		}
+	other := newPattern(10)
+	if bytes.Equal(whole[:64], other.take(64)) {
+		t.Error("two seeds have one stream")
 	}
 }
 
 func TestPatternCheckFindsTheFirstDifference(t *testing.T) {
-	b := make([]byte, 200_000)
 	for _, bad := range []int{-1, 0, 7, 8, 99_999, 199_999} {
-		(&pattern{seed: 4}).fill(b)
+		p := newPattern(4)
+		b := p.take(200_000)
 		if bad >= 0 {
 			b[bad] ^= 1
 		}
-		if got := (&pattern{seed: 4}).check(b, make([]byte, 1000)); got != bad {
+		p = newPattern(4)
+		if got := p.check(b); got != bad {
 			t.Errorf("difference at %d found at %d", bad, got)
 		}
 	}
-	// A block lost as a whole is noticed too.
-	p := pattern{seed: 4, off: patternBlock}
-	p.fill(b)
-	if got := (&pattern{seed: 4}).check(b, make([]byte, 1000)); got < 0 || got > 8 {
-		t.Errorf("a lost block is noticed at %d", got)
+	// Blocks of every power of two that are lost as a whole are noticed too.
+	for shift := range 33 {
+		p := newPattern(4)
+		p.off = (p.off + 1<<shift) % patternBlock
+		b := p.take(1000)
+		p = newPattern(4)
+		if got := p.check(b); got < 0 || got > 8 {
+			t.Errorf("%d lost bytes are noticed at %d", 1<<shift, got)
+		}
 	}
 }
 
-func BenchmarkPattern(b *testing.B) {
-	buf := make([]byte, 64<<10)
-	b.Run("fill", func(b *testing.B) {
-		b.SetBytes(int64(len(buf)))
-		for p := (pattern{}); b.Loop(); {
-			p.fill(buf)
-		}
-	})
-	b.Run("sink", func(b *testing.B) {
-		b.SetBytes(int64(len(buf)))
-		s := newSink(1, true)
-		p := pattern{seed: 1}
-		for b.Loop() {
-			p.fill(buf)
-			if _, err := s.read(bytes.NewReader(buf)); err != nil {
+func BenchmarkSink(b *testing.B) {
+	s := newSink(1, true)
+	p := newPattern(1)
+	const size = 64 << 10
+	b.SetBytes(size)
+	for b.Loop() {
+		for n := 0; n < size; {
+			part := p.next(size - n)
+			if _, err := s.read(bytes.NewReader(part)); err != nil {
 				b.Fatal(err)
 			}
+			n += len(part)
 		}
-		if s.diff != -1 {
-			b.Error("differs")
-		}
-	})
+	}
+	if s.diff != -1 {
+		b.Error("differs")
+	}
 }

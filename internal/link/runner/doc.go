@@ -23,7 +23,8 @@
 //
 // What a frame costs is mostly not the runner's: a veth pair has no interrupt, so
 // the receiving host's protocol stack runs inside the runner's sendmmsg (about
-// 60 % of its time) and is counted in [Stats].Used. When the machine cannot
+// 60 % of its time) and is counted in [Stats].Used. [Path].GRO has it receive
+// super-packets, as from a NIC or a radio that merges. When the machine cannot
 // keep up, frames leave late, and the lateness says so.
 //
 // Super-packets do not travel: a link model decides about packets of the wire. They

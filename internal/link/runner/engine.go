@@ -59,7 +59,7 @@ func (e *engine) open() (err error) {
 		if err != nil {
 			return err
 		}
-		e.wires = append(e.wires, newWire(a, b, p.AB), newWire(b, a, p.BA))
+		e.wires = append(e.wires, newWire(a, b, p.AB, false), newWire(b, a, p.BA, p.GRO))
 	}
 	return nil
 }

@@ -45,20 +45,8 @@ type port struct {
 	mask uint32 // number of slots - 1
 	head uint32 // next slot to look at
 
-	msgs [maxBatch]mmsghdr
-	iovs [maxBatch]unix.Iovec
+	batch batch // what leaves by it
 }
-
-// mmsghdr is struct mmsghdr, which x/sys does not have.
-type mmsghdr struct {
-	hdr unix.Msghdr
-	n   uint32
-	_   [4]byte
-}
-
-// maxBatch bounds a sendmmsg: the whole receive path of the other end runs in
-// it, about 1 us per frame.
-const maxBatch = 64
 
 // arrived is a frame in a slot.
 type arrived struct {
@@ -86,10 +74,6 @@ func openPort(name string, slots int) (p *port, err error) {
 	if err := p.open(ifi.Index, slots); err != nil {
 		p.close()
 		return nil, fmt.Errorf("packet socket on %s: %w", name, err)
-	}
-	for i := range p.msgs {
-		p.msgs[i].hdr.Iov = &p.iovs[i]
-		p.msgs[i].hdr.Iovlen = 1
 	}
 	return p, nil
 }
@@ -173,6 +157,12 @@ func (p *port) frame(a *arrived) []byte {
 	return p.mem[at : at+a.n]
 }
 
+// message is a frame with its virtio header.
+func (p *port) message(a *arrived) []byte {
+	at := a.slot*uint32(p.slot) + a.off
+	return p.mem[at : at+vnetLen+a.n]
+}
+
 // partial tells whether the frame's checksum is only its pseudo-header's sum.
 func (p *port) partial(a *arrived) bool {
 	return p.mem[a.slot*uint32(p.slot)+a.off+vnetFlags]&vnetPartial != 0
@@ -180,36 +170,6 @@ func (p *port) partial(a *arrived) bool {
 
 // release gives a slot back to the kernel.
 func (p *port) release(slot uint32) { atomic.StoreUint32(p.status(slot), statusKernel) }
-
-// put makes the frame a of the port from the i-th of the next send.
-func (p *port) put(i int, from *port, a *arrived) {
-	at := a.slot*uint32(from.slot) + a.off
-	p.iovs[i].Base = &from.mem[at]
-	p.iovs[i].SetLen(int(vnetLen + a.n))
-}
-
-// putBytes makes b, which begins with a virtio header, the i-th of the next send.
-func (p *port) putBytes(i int, b []byte) {
-	p.iovs[i].Base = &b[0]
-	p.iovs[i].SetLen(len(b))
-}
-
-// send sends the first n frames put and returns how many the interface refused.
-func (p *port) send(n int) (refused int) {
-	for i := 0; i < n; {
-		sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(p.fd),
-			uintptr(unsafe.Pointer(&p.msgs[i])), uintptr(n-i), unix.MSG_DONTWAIT, 0, 0)
-		switch {
-		case errno == unix.EINTR:
-		case errno != 0:
-			refused++ // the first of them; the others may fare better
-			i++
-		default:
-			i += int(sent)
-		}
-	}
-	return refused
-}
 
 // lost is how many frames found no free slot since the last call.
 func (p *port) lost() uint64 {

@@ -18,6 +18,7 @@ type Path struct {
 	Name   string
 	A, B   string      // interfaces of the namespace the runner is started in
 	AB, BA link.Config // from A to B, and from B to A
+	GRO    bool        // A merges what arrives, as a NIC with receive offload
 }
 
 // Direction of a path.

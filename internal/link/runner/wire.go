@@ -12,12 +12,13 @@ type wire struct {
 	last  int64   // time of the last push
 	delay int64
 	strip link.Strip
+	gro   bool // merge what leaves
 
 	// What a router says about a frame longer than this; 0: nothing is said.
 	tellMTU int
 	answer  [vnetLen + link.MaxTooBig]byte
 
-	batch [maxBatch]flight
+	took  [maxBatch]flight
 	count wireCount
 }
 
@@ -32,9 +33,9 @@ type flight struct {
 	link.Delivery
 }
 
-func newWire(in, out *port, c link.Config) *wire {
+func newWire(in, out *port, c link.Config, gro bool) *wire {
 	slots := int(in.mask) + 1
-	w := &wire{link: link.New(c), in: in, out: out, held: make([]uint8, slots),
+	w := &wire{link: link.New(c), in: in, out: out, gro: gro, held: make([]uint8, slots),
 		queue: link.NewQueue[flight](2 * slots)} // every frame twice
 	w.set(c)
 	return w
@@ -104,31 +105,34 @@ func (w *wire) push(a *arrived) {
 // router stands next to the sender.
 func (w *wire) tooBig(frame []byte) {
 	if n := link.TooBig(w.answer[vnetLen:], frame, w.tellMTU); n > 0 {
-		w.in.putBytes(0, w.answer[:vnetLen+n])
-		w.count.refused += uint64(w.in.send(1))
+		b := &w.in.batch
+		b.reset()
+		b.add(w.answer[:vnetLen+n])
+		w.count.refused += uint64(w.in.send(b))
 	}
 }
 
 // deliver sends what is due.
 func (w *wire) deliver(h *late) {
+	b := &w.out.batch
 	for {
 		now := wallClock()
-		n, took := 0, 0
+		b.reset()
+		took := 0
 		for took < maxBatch {
 			f, ok := w.queue.Pop(now)
 			if !ok {
 				break
 			}
-			w.batch[took] = f
-			took++
+			w.took[took] = f
 			if w.link.Arrive(f.Delivery, int(f.n)) {
 				h.add(now - f.At)
-				w.out.put(n, w.in, &f.arrived)
-				n++
+				w.put(&w.took[took].arrived)
 			}
+			took++
 		}
-		w.count.refused += uint64(w.out.send(n))
-		for _, f := range w.batch[:took] {
+		w.count.refused += uint64(w.out.send(b))
+		for _, f := range w.took[:took] {
 			if w.held[f.slot]--; w.held[f.slot] == 0 {
 				w.in.release(f.slot)
 			}
@@ -136,5 +140,13 @@ func (w *wire) deliver(h *late) {
 		if took < maxBatch {
 			return
 		}
+	}
+}
+
+// put adds a frame to what leaves.
+func (w *wire) put(a *arrived) {
+	b := &w.out.batch
+	if !w.gro || !b.merge(w.in, a) {
+		b.add(w.in.message(a))
 	}
 }
