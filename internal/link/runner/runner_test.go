@@ -191,6 +191,9 @@ func TestTwoPathsBothWays(t *testing.T) {
 	// How much of 2.3 Gbit/s the two hosts' own TCP can do on this machine is
 	// not the runner's to prove; that it carries much more than one path is.
 	if down.Load()+up.Load() < 600 {
+		if s.LateP99 > 20*time.Millisecond {
+			t.Skipf("down %d, up %d Mbit/s, but the machine is too busy: the emulator was late", down.Load(), up.Load())
+		}
 		t.Errorf("down %d, up %d Mbit/s", down.Load(), up.Load())
 	}
 }
