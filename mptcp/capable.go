@@ -84,12 +84,14 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 	}
 	if o.is(subCapable) && o.cap.size >= 20 {
 		if o.cap.receiver != c.localKey || o.cap.flags&capExtension != 0 || o.cap.flags&capSHA256 == 0 {
-			s.fallback(e, c, sf) // RFC 8684, 3.1: not what we agreed on
+			s.fallback(e, c, sf, &s.Count.MPCapableFallbackACK) // RFC 8684, 3.1: not what we agreed on
 			return
 		}
 		s.Count.MPCapableACKRX++
 		s.keyKnown(c, sf, o.cap.sender)
-		s.firstData(c, sf, o)
+		if !s.firstData(e, c, sf, o) {
+			return
+		}
 		c.wndEnd = c.sndUna + uint64(seg.Wnd)<<sf.sndScale
 		s.onSegment(e, c, sf, seg, o)
 		return
@@ -99,8 +101,7 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 	case sf.tcp.Readable() > 0, o.has == 0 && !early:
 		// The first data or the third ACK came without MP_CAPABLE
 		// (RFC 8684, 3.1).
-		s.Count.MPCapableFallbackACK++
-		s.fallback(e, c, sf)
+		s.fallback(e, c, sf, &s.Count.MPCapableFallbackACK)
 	case o.is(subDSS) && o.dss.flags&dssMap != 0 && o.dss.flags&dssDSN64 != 0 && early:
 		// Data overtook what brings the key: keep its mapping. Whether the
 		// sum is due is known, whether it is right will be seen.
@@ -113,18 +114,21 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 }
 
 // firstData enters the mapping of an MP_CAPABLE with data: it begins with the
-// first byte of both sequence spaces (RFC 8684, 3.1).
-func (s *Set) firstData(c *conn, sf *subflow, o *options) {
+// first byte of both sequence spaces (RFC 8684, 3.1). It reports whether the
+// subflow is still good.
+func (s *Set) firstData(e *tcp.Env, c *conn, sf *subflow, o *options) bool {
 	if o.cap.length == 0 {
-		return
+		return true
 	}
 	_, idsn := c.profile.digest(c.remoteKey)
 	sum := o.cap.size == 24
 	if sum != c.csum {
 		s.Count.DSSChecksumForm++
-		return
+		s.kill(e, c, sf, ProtocolError) // RFC 8684, 3.3
+		return false
 	}
 	s.declare(sf, mapping{dsn: idsn + 1, ssn: 1, len: uint32(o.cap.length), wire: o.cap.length, csum: o.cap.csum, sum: sum})
+	return true
 }
 
 // plainSYN is how many SYNs carry MP_CAPABLE before one goes without

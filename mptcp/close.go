@@ -34,6 +34,14 @@ func (s *Set) peerClosed(e *tcp.Env, c *conn, sf *subflow) {
 		s.kill(e, c, sf, ProtocolError)
 		return
 	}
+	if sf.bare > 0 && s.revertible(c, sf) {
+		// Peers put a DATA_ACK on a FIN: the options are stripped, and this
+		// is the end of the stream.
+		s.Count.DssFinFallback++
+		s.revert(e, c, sf)
+		s.plainEvents(e, c, sf, tcp.PeerClosed)
+		return
+	}
 	if !sf.closing {
 		sf.closing = true
 		s.reinject(c, sf)
@@ -58,6 +66,9 @@ func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
 	if !c.keyed {
 		s.fail(c, sf.tcp.Err())
 		return
+	}
+	if c.finDue() {
+		s.update(c) // it may have been under way there
 	}
 	for i := c.first; i != 0; i = s.flows.At(i).next {
 		if !s.flows.At(i).gone {
@@ -93,7 +104,6 @@ func (s *Set) abort(e *tcp.Env, c *conn, why tcp.Reason) {
 	s.clearAgain(c)
 	c.sq.clear(e)
 	c.ofo.clear(e)
-	c.ofoHint = 0
 }
 
 // kill resets a subflow; what it has not delivered goes to the others.
@@ -130,19 +140,4 @@ func (s *Set) onReset(e *tcp.Env, c *conn, sf *subflow, o *options) {
 	if o.is(subFastclose) && c.keyed {
 		s.onFastclose(e, c, o)
 	}
-}
-
-// onFail: the peer saw a bad checksum on its only subflow. We do not go on
-// with an infinite mapping but reset the subflow; a new one may take over what
-// was not DATA_ACKed.
-func (s *Set) onFail(e *tcp.Env, c *conn, sf *subflow) {
-	s.Count.MPFailRx++
-	s.kill(e, c, sf, Middlebox)
-}
-
-// corrupt ends a subflow whose data did not match its checksum: something on
-// the path changes it (RFC 8684, 3.7).
-func (s *Set) corrupt(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
-	sf.failDSN, sf.owesFail = dsn, true
-	s.kill(e, c, sf, Middlebox)
 }

@@ -19,11 +19,11 @@ type conn struct {
 	reported  tcp.Time // what ConnDeadline said last
 	rto       tcp.Time // the longest of the subflows'
 
-	sq      fifo   // data not yet DATA_ACKed, sent or not
-	cur     uint32 // node of sq that holds sndNxt; 0: all was scheduled
-	rq      fifo   // in order, for Recv
-	ofo     fifo   // out of order, by DSN
-	ofoHint uint32 // a node of ofo: the next span is near
+	sq    fifo   // data not yet DATA_ACKed, sent or not
+	cur   uint32 // node of sq that holds sndNxt; 0: all was scheduled
+	rq    fifo   // in order, for Recv
+	ofo   fifo   // out of order, by DSN
+	steps int32  // what searches of ofo may still walk
 
 	again, againTail uint32     // mappings whose data must be sent on another subflow
 	addrs            uint32     // the peer's addresses, a list
@@ -52,6 +52,7 @@ type conn struct {
 	joined bool // it had more than one subflow: no fallback any more
 	resent bool // data was reinjected: no fallback any more
 	short  bool // the peer sends 32-bit DSNs
+	failed bool // we sent MP_FAIL and wait for the answer
 
 	connected bool
 	shut      bool // the application has no more to send
@@ -82,30 +83,34 @@ type subflow struct {
 	tcp   tcp.Conn
 	tuple tcp.Tuple
 
-	ackSent uint64   // the DATA_ACK last sent here
-	joinAt  tcp.Time // when the third ACK of a join is sent again
-	pend    fifo     // data of a mapping whose checksum is not complete
-	rx      mappings // declared by the peer, not yet read
-	tx      mappings // declared by us, not yet acknowledged at both levels
-	held    spanAt   // what is left of a span that crosses the end of a mapping
+	ackSent  uint64   // the DATA_ACK last sent here
+	earlyDSN uint64   // where the node early begins
+	joinAt   tcp.Time // when the third ACK of a join is sent again
+	pend     fifo     // data of a mapping whose checksum is not complete
+	rx       mappings // declared by the peer, not yet read
+	tx       mappings // declared by us, not yet acknowledged at both levels
+	held     spanAt   // what is left of a span that crosses the end of a mapping
 
 	self, conn, next        uint32
+	early                   uint32 // the node of the connection's ofo that came last from here
 	localNonce, remoteNonce uint32
 	rd                      uint32 // SSN of the next byte to take from tcp
 	wr                      uint32 // SSN of the next byte to give to tcp
 	iss, irs                tcp.Seq
 	una                     tcp.Seq // acknowledged at the subflow
+	staleUna                tcp.Seq // una when it timed out
+	rateUna                 tcp.Seq // una at rateAt
 	suspectAt               tcp.Time
 	freshUntil              tcp.Time // it works again since a while before
-	rateAt                  tcp.Time // when rate was last measured, at rateUna
+	rateAt                  tcp.Time // when rate was last measured
 	rate                    uint64   // bytes a second
-	rateUna                 tcp.Seq
-	failDSN                 uint64  // of the MP_FAIL we owe with a RST
-	staleUna                tcp.Seq // una when it timed out
+	failDSN                 uint64   // of the MP_FAIL we owe
 	pendSum                 uint16
 	localID, remoteID       uint8
 	syns                    uint8 // SYNs sent
 	joinTries               uint8
+	bare                    uint8 // segments in a row that came without a word of MPTCP
+	heard                   bool  // since the last data-level timeout
 	rcvScale, sndScale      uint8
 	stage                   stage
 	reason                  Reset // of the RST we owe
@@ -122,6 +127,9 @@ type subflow struct {
 	suspect                 bool // its address was removed; silence will end it
 	owesReset               bool // reason is to be told
 	owesFail                bool // failDSN is
+	owesFin                 bool // the DATA_FIN is to be told here
+	owesInfinite            bool // plain: the infinite mapping is
+	reverted                bool // plain: it spoke MPTCP, and the peer may not know that it is over
 	owesEcho                bool // the echo of an ADD_ADDR that came here is
 }
 

@@ -34,6 +34,7 @@ type Counters struct {
 	OFODrops           uint64 // the queue of data out of order was full
 	RcvPressure        uint64 // payload refused: small spans use up the buffer
 	DataAckBeyond      uint64 // a DATA_ACK of what was never sent
+	Unmapped           uint64 // bytes whose mapping never came, dropped: they come again
 	InfiniteMapRx      uint64
 	MalformedOptions   uint64
 	UnacceptableIgnore uint64 // options of unacceptable segments
@@ -50,7 +51,12 @@ type Counters struct {
 	BurstBytes      uint64
 
 	// Fallback.
-	DssFallback, FallbackFailed uint64
+	DssFallback           uint64 // options are stripped
+	DssFinFallback        uint64 // the DATA_FIN does not get through
+	DSSCorruptionFallback uint64 // a checksum failed on the only subflow, here or at the peer
+	DSSCorruptionReset    uint64 // a checksum failed, and the subflow was reset
+	InfiniteMapTx         uint64
+	FallbackFailed        uint64 // it was too late: the subflow was reset
 
 	// Addresses and priority.
 	AddAddr, EchoAddTx, AddAddrDrop, AddAddrHMac uint64

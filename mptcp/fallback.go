@@ -5,20 +5,28 @@ import (
 )
 
 // fallback turns a connection whose options do not get through into plain TCP
-// (RFC 8684, 3.7). That is possible only while the subflow's bytes are the
-// connection's: it was never more than this subflow and nothing was sent
-// twice. Otherwise the subflow is reset.
-func (s *Set) fallback(e *tcp.Env, c *conn, sf *subflow) {
-	if c.joined || c.resent || c.nsub != 1 || c.ofo.head != 0 || sf.stage > capableRcvd && sf.stage < established ||
-		c.keyed && !s.linear(c, sf) {
+// (RFC 8684, 3.7). Where that is not possible any more the subflow is reset.
+func (s *Set) fallback(e *tcp.Env, c *conn, sf *subflow, why *uint64) {
+	if c.over {
+		return // nothing is left to lose
+	}
+	if !s.revertible(c, sf) {
 		s.Count.FallbackFailed++
 		s.kill(e, c, sf, Middlebox)
 		return
 	}
-	s.Count.DssFallback++
-	s.unwrapData(e, c, sf)
-	s.unwrap(e, c, sf)
-	s.drainPlain(e, c, sf)
+	*why++
+	s.revert(e, c, sf)
+}
+
+// revertible reports whether the bytes of the subflow are those of the
+// connection: it was never more than this subflow, and nothing was sent twice,
+// skipped or dropped.
+func (s *Set) revertible(c *conn, sf *subflow) bool {
+	if c.joined || c.resent || c.nsub != 1 || c.over || c.ofo.head != 0 || sf.gone {
+		return false
+	}
+	return sf.stage <= capableRcvd || sf.stage == established && s.linear(c, sf)
 }
 
 // linear reports whether everything taken from the subflow is in the stream.
@@ -31,10 +39,24 @@ func (s *Set) linear(c *conn, sf *subflow) bool {
 	return at+sf.pend.bytes == sf.rd-1
 }
 
+// revert makes the only subflow the connection. A peer that spoke MPTCP is
+// told by an infinite mapping: it may not have noticed (RFC 8684, 3.7: "in case
+// the path drops options in one direction only").
+func (s *Set) revert(e *tcp.Env, c *conn, sf *subflow) {
+	s.unwrapData(e, c, sf)
+	s.unwrap(e, c, sf)
+	if c.keyed && c.err == tcp.NoError {
+		sf.reverted, sf.owesInfinite = true, true
+		sf.tcp.Reserve(onData, onData)
+		sf.tcp.AckNow()
+	}
+	s.drainPlain(e, c, sf)
+}
+
 // unwrap gives the flow back to itself.
 func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	s.unregister(c)
-	c.plain, sf.stage = true, plain
+	c.plain, c.failed, sf.stage = true, false, plain
 	c.retransAt, c.probeAt, c.closeAt = tcp.Never, tcp.Never, tcp.Never
 	s.clear(&sf.rx)
 	s.clear(&sf.tx)
@@ -72,7 +94,7 @@ func (s *Set) unwrapData(e *tcp.Env, c *conn, sf *subflow) {
 			n.Span = cut(e.Pool, n.Span, skip, uint32(n.Span.Len)-skip)
 		}
 	}
-	if c.rq.head != 0 {
+	if c.rq.head != 0 || sf.tcp.Readable() > 0 {
 		s.tell(c, tcp.Readable)
 	}
 }
@@ -87,13 +109,6 @@ func (s *Set) drainPlain(e *tcp.Env, c *conn, sf *subflow) {
 		sf.tcp.Shut(e)
 	}
 	s.markFlow(sf)
-}
-
-// onInfinite takes an infinite mapping: the peer falls back (RFC 8684, 3.7).
-func (s *Set) onInfinite(e *tcp.Env, c *conn, sf *subflow) bool {
-	s.Count.InfiniteMapRx++
-	s.fallback(e, c, sf)
-	return false
 }
 
 // plainEvents passes on the events of the one subflow of a connection in
@@ -112,4 +127,21 @@ func (s *Set) plainEvents(e *tcp.Env, c *conn, sf *subflow, ev tcp.Event) {
 		}
 	}
 	s.tell(c, ev&^(tcp.Stalled|tcp.Connected))
+}
+
+// unheard is how often a DATA_FIN is repeated to a peer that is heard and does
+// not acknowledge it, and how many segments in a row without options say that
+// they are stripped: an honest peer may leave the DATA_ACK out of some ACKs.
+const unheard = 3
+
+// note counts the segments that came without options. SACK blocks may have
+// taken their room.
+func (sf *subflow) note(seg *tcp.Segment, o *options) {
+	sf.heard = true
+	switch {
+	case o.has != 0:
+		sf.bare = 0
+	case seg.Opts.NSACK == 0 && sf.bare < 1<<8-1:
+		sf.bare++
+	}
 }

@@ -15,6 +15,9 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 	c := s.owner(sf)
 	if sf.stage == plain {
 		v := sf.tcp.Input(e, seg)
+		if sf.reverted && v == tcp.Acceptable {
+			s.afterwards(e, c, sf, seg)
+		}
 		s.settle(e, c, sf)
 		return v
 	}
@@ -37,6 +40,8 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 	case sf.stage == plain: // beforeKey found no MPTCP
 	case v == tcp.Acceptable:
 		s.options(e, c, sf, seg, &o)
+	case s.missing(c, sf, seg):
+		s.corrupt(e, c, sf, c.rcvNxt)
 	case o.has != 0:
 		s.Count.UnacceptableIgnore++
 	}
@@ -97,13 +102,17 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	if sf.stage == preEstablished && !s.onFourthACK(e, c, sf, o) {
 		return
 	}
+	sf.note(seg, o)
 	if o.is(subJoin) && o.join.size == 24 {
 		// The peer repeats its third ACK until it hears of it (RFC 8684, 3.2).
 		s.Count.MPJoinAckAgain++
 		sf.tcp.AckNow()
 	}
 	if o.is(subCapable) && o.cap.size >= 20 && o.cap.receiver == c.localKey {
-		s.firstData(c, sf, o) // the peer has not heard that we know its key
+		// The peer has not heard that we know its key.
+		if !s.firstData(e, c, sf, o) {
+			return
+		}
 	}
 	if o.is(subFastclose) && s.onFastclose(e, c, o) {
 		return
@@ -120,7 +129,7 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		if sf.answered = o.is(subDSS) || o.is(subCapable); !sf.answered {
 			// Our first data was acknowledged without a word of MPTCP
 			// (RFC 8684, 3.7).
-			s.fallback(e, c, sf)
+			s.fallback(e, c, sf, &s.Count.DssFallback)
 			return
 		}
 	}
@@ -130,7 +139,7 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	}
 	if o.has == 0 && seg.Len > 0 && s.unmapped(sf) {
 		// Data that no mapping covers, and no options: they are stripped.
-		s.fallback(e, c, sf)
+		s.fallback(e, c, sf, &s.Count.DssFallback)
 	}
 }
 
@@ -157,7 +166,11 @@ func (s *Set) onDSS(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *optio
 		dsn = expand(c.rcvNxt, uint32(dsn))
 	}
 	if d.length == 0 {
-		return s.onInfinite(e, c, sf)
+		s.onInfinite(e, c, sf)
+		return false
+	}
+	if c.failed {
+		return true // its infinite mapping will place everything
 	}
 	if d.sum != c.csum {
 		s.Count.DSSChecksumForm++

@@ -45,7 +45,8 @@ type spanAt struct {
 // 4 MiB with a mapping for each segment.
 const maxMappings = 4096
 
-// maxWalk bounds the search for the place of a mapping or of a span. Honest
+// maxWalk bounds the search for the place of a mapping, and on average that for
+// the place of a span. Honest
 // peers are within a few steps of the hint.
 const maxWalk = 1024
 

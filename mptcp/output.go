@@ -21,6 +21,13 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 	c := s.owner(sf)
 	if sf.stage == plain {
 		ok := sf.tcp.Output(e, seg)
+		if !ok && sf.owesFail && !sf.gone {
+			sf.tcp.AckNow() // data took the ACK along
+			ok = sf.tcp.Output(e, seg)
+		}
+		if ok && (sf.reverted || sf.owesInfinite || sf.owesFail) {
+			s.infinite(c, sf, seg)
+		}
 		sf.drained = !ok
 		s.collect(e, c, sf)
 		return ok
@@ -30,6 +37,11 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 	if !ok && sf.usable() && (c.cur != 0 || c.again != 0) {
 		// What it was given is gone; is there more for it?
 		s.push(e, c)
+		ok = sf.tcp.Output(e, seg)
+	}
+	if !ok && sf.owesFin && sf.usable() && c.finDue() {
+		sf.owesFin = false
+		sf.tcp.AckNow()
 		ok = sf.tcp.Output(e, seg)
 	}
 	if ok {
@@ -49,6 +61,8 @@ func (s *Set) prepare(c *conn, sf *subflow) {
 	switch {
 	case c.finDue():
 		need = onData
+	case sf.owesFail:
+		need = 12 + onAck
 	case sf.owesEcho:
 		need = c.echo.size()
 	case c.active && !sf.confirmed && !c.joined:
@@ -171,7 +185,12 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		if c.finDue() {
 			sf.tcp.AckNow()
 		}
+	case sf.owesFail && room(seg) >= 12:
+		s.Count.MPFailTx++
+		putFail(seg, sf.failDSN)
+		s.putDSS(c, sf, seg, &dssOption{})
 	case c.finDue() && room(seg) >= onData:
+		sf.owesFin = false
 		d := dssOption{flags: dssMap | dssDSN64 | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
 		d.csum = ^pseudo(&mapping{dsn: d.dsn, wire: 1})
 		s.putDSS(c, sf, seg, &d)

@@ -16,8 +16,11 @@ const maxUnmapped = 64 << 10
 // pull places what a subflow has in order in the connection's stream. It
 // reports whether the subflow is still good.
 func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) bool {
-	for {
+	for !c.failed {
 		m := s.covering(sf)
+		if m == nil && s.skip(e, sf) {
+			continue
+		}
 		if m == nil {
 			break
 		}
@@ -34,16 +37,43 @@ func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) bool {
 		at := sf.rd
 		sf.rd += uint32(d.Len)
 		if !m.sum {
-			s.deliver(e, c, d, m.dsn+uint64(at-m.ssn))
+			s.deliver(e, c, sf, d, m.dsn+uint64(at-m.ssn))
 		} else if !s.gather(e, c, sf, m, d) {
 			return false
 		}
 	}
-	if uint32(sf.held.d.Len)+sf.tcp.Readable() > maxUnmapped {
+	if !c.failed && uint32(sf.held.d.Len)+sf.tcp.Readable() > maxUnmapped {
 		s.Count.NoDSSInWindow++
 		s.kill(e, c, sf, ProtocolError)
 		return false
 	}
+	return true
+}
+
+// skip drops a span whose mapping was lost: a middlebox that coalesces segments
+// keeps the options of one. The data of the next mapping has come, so no
+// segment that could bring the lost one is under way but a retransmission; what
+// is not DATA_ACKed is sent again (RFC 8684, 3.3.1). It reports whether it did.
+func (s *Set) skip(e *tcp.Env, sf *subflow) bool {
+	if sf.rx.head == 0 {
+		return false
+	}
+	n := s.maps.At(sf.rx.head).ssn - sf.rd
+	if uint32(sf.held.d.Len)+sf.tcp.Readable() <= n {
+		return false
+	}
+	d, ok := s.take(e, sf)
+	if !ok {
+		return false
+	}
+	if uint32(d.Len) > n {
+		sf.held = spanAt{cut(e.Pool, d, n, uint32(d.Len)-n), sf.rd + n}
+		d.Len = uint16(n)
+	} else {
+		e.Pool.Release(d.Frame)
+	}
+	sf.rd += uint32(d.Len)
+	s.Count.Unmapped += uint64(d.Len)
 	return true
 }
 
@@ -93,16 +123,15 @@ func (s *Set) gather(e *tcp.Env, c *conn, sf *subflow, m *mapping, d frame.Span)
 	total := checksum.Add(checksum.Add(sf.pendSum, pseudo(m)), m.csum)
 	sf.pendSum = 0
 	if total != 1<<16-1 {
-		s.Count.DataCsumErr++
 		s.corrupt(e, c, sf, m.dsn)
-		return false
+		return c.failed
 	}
 	for dsn := m.dsn; ; {
 		d, ok := sf.pend.pop(e)
 		if !ok {
 			return true
 		}
-		s.deliver(e, c, d, dsn)
+		s.deliver(e, c, sf, d, dsn)
 		dsn += uint64(d.Len)
 	}
 }
@@ -120,7 +149,7 @@ func pseudo(m *mapping) uint16 {
 
 // deliver puts a span, whose hold it takes, at dsn of the stream. The first
 // copy of a byte wins (RFC 8684, 3.3.1).
-func (s *Set) deliver(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
+func (s *Set) deliver(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64) {
 	end := dsn + uint64(d.Len)
 	switch {
 	case !after(end, c.rcvNxt):
@@ -144,7 +173,7 @@ func (s *Set) deliver(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
 		return
 	}
 	if dsn != c.rcvNxt || c.ofo.head != 0 && after(end, e.Nodes.At(c.ofo.head).Mark) {
-		s.early(e, c, d, dsn)
+		s.early(e, c, sf, d, dsn)
 	} else if _, ok := c.rq.push(e, d, dsn); ok {
 		c.rcvNxt = end
 	} else {
@@ -155,14 +184,17 @@ func (s *Set) deliver(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
 	s.drain(e, c)
 }
 
-// limit is the first DSN that is not taken: beyond what was promised and what
-// there is room for.
+// limit is the first DSN that is not taken. It is one buffer beyond the window:
+// Linux adds a subflow's last window, which it does not lower on duplicate
+// ACKs, to the newest DATA_ACK, and so sends more than was promised. What is
+// dropped here was acknowledged on its subflow, and Linux would repair it by one
+// data-level timeout for each 64 KiB.
 func (c *conn) limit() uint64 {
-	free := c.rcvNxt + uint64(c.free())
-	if after(c.rcvEdge, free) {
-		return c.rcvEdge
+	read := c.rcvNxt - uint64(c.rq.bytes)
+	if slack := read + 2*uint64(c.rcvBuf); after(slack, c.rcvEdge) {
+		return slack
 	}
-	return free
+	return c.rcvEdge
 }
 
 // free is the room of the receive buffer. The queue out of order lies inside
@@ -178,109 +210,6 @@ const smallest = 512
 
 // crowded reports whether small spans use the buffer up.
 func (c *conn) crowded() bool { return (c.rq.nodes+c.ofo.nodes)*smallest > 2*c.rcvBuf }
-
-// early puts a span among those out of order, in pieces where some of it is
-// there already.
-func (s *Set) early(e *tcp.Env, c *conn, d frame.Span, dsn uint64) {
-	at, ok := c.place(e, dsn)
-	if !ok || c.crowded() {
-		s.Count.OFODrops++
-		e.Pool.Release(d.Frame)
-		return
-	}
-	s.Count.OFOQueue++
-	end := dsn + uint64(d.Len)
-	whole, base := d, dsn
-	for before(dsn, end) {
-		next := c.ofo.head
-		if at != 0 {
-			n := e.Nodes.At(at)
-			if covered := n.Mark + uint64(n.Span.Len); after(covered, dsn) {
-				dsn = covered
-				continue
-			}
-			next = n.Next
-		}
-		stop := end
-		if next != 0 {
-			if n := e.Nodes.At(next); before(n.Mark, end) {
-				stop = n.Mark
-			}
-		}
-		if stop != dsn {
-			piece := cut(e.Pool, whole, uint32(dsn-base), uint32(stop-dsn))
-			i, n, ok := e.Nodes.Alloc()
-			if !ok {
-				s.Count.RcvPressure++
-				break
-			}
-			e.Pool.Retain(piece.Frame)
-			n.Span, n.Mark = piece, dsn
-			c.ofo.insert(e, at, i)
-			at, dsn = i, stop
-			continue
-		}
-		at = next
-	}
-	c.ofoHint = at
-	e.Pool.Release(d.Frame)
-}
-
-// place finds the last node out of order that begins at or before dsn (0:
-// none does), walking from the nearest of head, tail and the last insertion.
-func (c *conn) place(e *tcp.Env, dsn uint64) (uint32, bool) {
-	if c.ofo.head == 0 || after(e.Nodes.At(c.ofo.head).Mark, dsn) {
-		return 0, true
-	}
-	i := c.ofo.tail
-	for _, from := range [...]uint32{c.ofo.head, c.ofoHint} {
-		if from != 0 && apart(e.Nodes.At(from).Mark, dsn) < apart(e.Nodes.At(i).Mark, dsn) {
-			i = from
-		}
-	}
-	for range maxWalk {
-		n := e.Nodes.At(i)
-		switch {
-		case after(n.Mark, dsn):
-			i = n.Prev // not 0: the head begins before dsn
-		case n.Next == 0 || after(e.Nodes.At(n.Next).Mark, dsn):
-			return i, true
-		default:
-			i = n.Next
-		}
-	}
-	return 0, false
-}
-
-func apart(a, b uint64) uint64 {
-	d := int64(a - b)
-	return uint64(max(d, -d))
-}
-
-// drain moves what became in order, and takes the DATA_FIN when it is next.
-func (s *Set) drain(e *tcp.Env, c *conn) {
-	for c.ofo.head != 0 {
-		i := c.ofo.head
-		n := e.Nodes.At(i)
-		if n.Mark != c.rcvNxt {
-			break
-		}
-		c.ofo.unlink(e, i)
-		if c.ofoHint == i {
-			c.ofoHint = 0
-		}
-		c.rq.link(e, i)
-		c.rcvNxt += uint64(n.Span.Len)
-	}
-	if c.rq.head != 0 {
-		s.tell(c, tcp.Readable)
-	}
-	if c.finKnown && !c.peerDone && c.rcvNxt == c.rcvFin {
-		c.rcvNxt++
-		c.peerDone = true
-		s.tell(c, tcp.PeerClosed)
-	}
-}
 
 // dataFin takes a DATA_FIN at dsn.
 func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
@@ -317,6 +246,7 @@ func (s *Set) update(c *conn) {
 		sf := s.flows.At(i)
 		i = sf.next
 		if sf.usable() {
+			sf.owesFin = c.finDue() // also if data goes first, and takes the ACK along
 			sf.tcp.AckNow()
 			s.markFlow(sf)
 		}

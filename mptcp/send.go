@@ -298,7 +298,7 @@ func (c *conn) finDue() bool { return c.finSent && !c.finAcked }
 
 // watch starts the data-level timers that are needed.
 func (s *Set) watch(e *tcp.Env, c *conn) {
-	if c.sndUna == c.sndNxt {
+	if c.sndUna == c.sndNxt && !c.failed {
 		c.retransAt = tcp.Never
 	} else if c.retransAt == tcp.Never {
 		c.retransAt = e.Now + c.rto<<c.backoff

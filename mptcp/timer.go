@@ -66,10 +66,6 @@ func (s *Set) ExpireConn(e *tcp.Env, h Conn) {
 // maxBackoff bounds the data-level timers at 64 times the longest RTO.
 const maxBackoff = 6
 
-// unheard is how often a DATA_FIN is repeated to a peer that has not said a word
-// of MPTCP since its SYN-ACK.
-const unheard = 3
-
 // dataTimeout: the data at sndUna was not DATA_ACKed. As long as a subflow
 // that works still tries to deliver it there, that is the subflow's business.
 // If it was delivered there and dropped, or its subflow has ended, it is sent
@@ -78,23 +74,32 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 	s.Count.DataRTO++
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.retransAt = e.Now + c.rto<<c.backoff
-	if c.finSent && c.sndUna == c.sndEnd {
-		s.Count.DataFinRetrans++
-		if sf := s.only(c); sf != nil && c.active && !sf.confirmed && !c.joined {
-			sf.owesKeys = true // they may have been lost too
-			if c.backoff > unheard {
-				s.fallback(e, c, sf) // or options are stripped, and the peer fell back
-				return
-			}
-		}
+	sf := s.only(c)
+	heard := sf != nil && sf.heard
+	if heard {
+		sf.heard = false
+	}
+	switch {
+	case c.failed:
 		s.update(c)
 		return
-	}
-	if c.again != 0 || c.sq.head == 0 {
+	case c.finSent && c.sndUna == c.sndEnd:
+		s.repeatFin(e, c, sf, heard)
+		return
+	case c.again != 0 || c.sq.head == 0:
 		return
 	}
 	origin, trying := s.holder(c)
 	if trying {
+		return
+	}
+	if sf != nil && s.revertible(c, sf) && (sf.bare > 0 || c.backoff == 1) {
+		if sf.bare >= unheard {
+			s.fallback(e, c, sf, &s.Count.DssFallback)
+			return
+		}
+		sf.tcp.Probe() // before it is too late to fall back
+		s.markFlow(sf)
 		return
 	}
 	n := min(c.sndNxt, c.sndEnd) - c.sndUna
@@ -104,6 +109,24 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 		n = 1
 	}
 	s.pushRange(c, c.sndUna, uint32(min(n, maxBurst)), c.sq.head, origin)
+}
+
+// repeatFin sends the DATA_FIN once more. sf is a subflow, and heard whether it
+// was since the last time. A peer that is there and does not acknowledge the
+// DATA_FIN does not see it: options are stripped on the way.
+func (s *Set) repeatFin(e *tcp.Env, c *conn, sf *subflow, heard bool) {
+	s.Count.DataFinRetrans++
+	if sf != nil && s.revertible(c, sf) {
+		early := c.active && !sf.confirmed // nothing of MPTCP came since the SYN-ACK
+		if c.backoff > unheard && (heard || early) {
+			s.fallback(e, c, sf, &s.Count.DssFinFallback)
+			return
+		}
+		if sf.owesKeys = early; !early { // the keys may have been lost too
+			sf.tcp.Probe() // is anybody there?
+		}
+	}
+	s.update(c)
 }
 
 // holder is the subflow that was last given the byte at sndUna, and whether it
@@ -152,6 +175,10 @@ func (s *Set) probe(e *tcp.Env, c *conn) {
 // expireClose ends a connection that waited too long. One that was released
 // and still delivers data may go on. It reports whether c is gone.
 func (s *Set) expireClose(e *tcp.Env, c *conn) bool {
+	if c.failed {
+		s.unanswered(e, c)
+		return false
+	}
 	if c.released && c.nsub > 0 && c.una != c.sndUna {
 		c.una, c.closeAt = c.sndUna, e.Now+linger
 		return false

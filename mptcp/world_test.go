@@ -25,6 +25,7 @@ type path struct {
 	busy     [2]tcp.Time // each direction
 	strip    func(seg *tcp.Segment, toServer bool)
 	filter   func(seg *tcp.Segment, toServer bool) bool // false: drop
+	box      box                                        // changes segments
 	carried  [2]int64
 	overflow int
 }
@@ -72,6 +73,7 @@ type app struct {
 	peerSalt  byte
 	last      tcp.Time // when data last came
 	longest   tcp.Time // longest gap while data was expected
+	altered   *editor  // what a middlebox does to the peer's bytes, and may arrive
 }
 
 func pattern(salt byte, at int64) byte { return byte(at>>16) ^ byte(at>>8)*3 ^ byte(at)*7 ^ salt }
@@ -152,10 +154,9 @@ func (h *host) add(t tcp.Tuple, f Flow) {
 func (h *host) transmit(t *tcp.Tuple, seg *tcp.Segment) {
 	w := h.w
 	toServer := h == w.cli
-	other, dir := w.cli, 1
 	phone := t.Remote
 	if toServer {
-		other, dir, phone = w.srv, 0, t.Local
+		phone = t.Local
 	}
 	p := w.paths[int(phone[15])-1]
 	if w.txs != nil {
@@ -171,14 +172,34 @@ func (h *host) transmit(t *tcp.Tuple, seg *tcp.Segment) {
 	if hdr-20+int(seg.Len) > w.mtu {
 		w.t.Fatalf("seed %d: segment of %d bytes options, %d payload exceeds %d", w.seed, hdr-20, seg.Len, w.mtu)
 	}
-	b := make([]byte, hdr+int(seg.Len))
-	seg.Put(b, t.LocalPort, t.RemotePort)
+	payload := make([]byte, seg.Len)
 	if seg.Len > 0 {
-		h.env.Nodes.Gather(h.env.Pool, seg.Run, b[hdr:])
+		h.env.Nodes.Gather(h.env.Pool, seg.Run, payload)
 	}
 	if p.corrupt && seg.Len > 0 {
-		b[hdr+int(seg.Len)/2] ^= 0x10
+		payload[seg.Len/2] ^= 0x10
 	}
+	if p.box == nil {
+		h.carry(p, t, seg, payload)
+		return
+	}
+	p.box.pass(w, seg, payload, toServer, func(seg *tcp.Segment, payload []byte) { h.carry(p, t, seg, payload) })
+}
+
+// carry takes a segment over a path.
+func (h *host) carry(p *path, t *tcp.Tuple, seg *tcp.Segment, payload []byte) {
+	w := h.w
+	toServer := h == w.cli
+	other, dir := w.cli, 1
+	phone := t.Remote
+	if toServer {
+		other, dir, phone = w.srv, 0, t.Local
+	}
+	seg.Len = uint32(len(payload))
+	hdr := seg.HeaderLen()
+	b := make([]byte, hdr+len(payload))
+	seg.Put(b, t.LocalPort, t.RemotePort)
+	copy(b[hdr:], payload)
 	if w.trace {
 		w.t.Logf("%d.%06d %s path %d %s", w.now/tcp.Second, w.now%tcp.Second/1000, h.name, phone[15], describe(seg))
 	}
@@ -361,6 +382,14 @@ func (a *app) ready(h *host, ev tcp.Event) {
 	a.look(h)
 }
 
+// want is the byte expected at a place of the stream.
+func (a *app) want(at int64) byte {
+	if a.altered != nil {
+		return a.altered.byte(at, func(at int64) byte { return pattern(a.peerSalt, at) })
+	}
+	return pattern(a.peerSalt, at)
+}
+
 func (a *app) read(h *host) {
 	for !a.hold {
 		d, ok := h.set.Recv(&h.env, a.c)
@@ -368,7 +397,7 @@ func (a *app) read(h *host) {
 			break
 		}
 		for _, b := range h.env.Pool.Bytes(d) {
-			if b != pattern(a.peerSalt, a.got) {
+			if b != a.want(a.got) {
 				a.bad = true
 			}
 			a.got++

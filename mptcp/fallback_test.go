@@ -1,0 +1,147 @@
+package mptcp
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/mpxd/mpxd/tcp"
+)
+
+// between runs a connection over one path with a middlebox, with several
+// amounts of data each way, and checks that what arrives is what the box made of
+// it, that nobody hangs for longer than he must, and that nothing is left.
+func between(t *testing.T, name string, csum bool, make func() box, check func(t *testing.T, cli, srv *Counters)) {
+	t.Run(name, func(t *testing.T) {
+		for _, plan := range [][2]int64{{5000, 20_000}, {10_000, 300_000}, {300_000, 10_000}, {300_000, 300_000}} {
+			for _, quiet := range []bool{false, true} { // quiet: the server waits for the request's end
+				w := newWorld(t, 12, &path{up: true, rate: 4e6, queue: 1 << 18, delay: 10 * tcp.Millisecond})
+				w.cli.set.conf.Checksum = csum
+				w.paths[0].box = make()
+				c, s := w.pair(plan[0], plan[1])
+				s.waitEOF = quiet
+				if x, ok := w.paths[0].box.(*editor); ok {
+					a := c
+					if x.toServer {
+						a = s
+					}
+					a.altered = x
+				}
+				begin := w.now
+				w.run(20*tcp.Second, done(c, s))
+				if c.err != tcp.NoError || s.err != tcp.NoError {
+					t.Errorf("plan %v: client %v, server %v", plan, c.err, s.err)
+				}
+				w.arrived(c, s)
+				if took := w.now - begin; took > 6*tcp.Second {
+					t.Errorf("plan %v, quiet %v: took %d ms", plan, quiet, took/tcp.Millisecond)
+				}
+				if plan[0]+plan[1] > 300_000 {
+					check(t, &w.cli.set.Count, &w.srv.set.Count)
+				}
+				w.rest()
+			}
+		}
+	})
+}
+
+// arrived checks that all bytes came, as a middlebox left them.
+func (w *world) arrived(c, s *app) {
+	w.t.Helper()
+	for _, p := range []struct{ from, to *app }{{c, s}, {s, c}} {
+		want := p.from.send
+		if x := p.to.altered; x != nil && want > int64(x.at) {
+			want += int64(x.insert) - int64(x.delete)
+		}
+		if p.to.bad || p.to.got != want {
+			w.t.Fatalf("seed %d: got %d of %d, bad %v; client %s; server %s", w.seed, p.to.got, want, p.to.bad, w.status(w.cli), w.status(w.srv))
+		}
+	}
+}
+
+// from strips what matches, beginning with the n-th segment of the path.
+func from(n int, match func(seg *tcp.Segment, toServer bool) bool) func() box {
+	return func() box {
+		i := 0
+		return stripper(func(seg *tcp.Segment, toServer bool) bool {
+			i++
+			return i > n && seg.Flags&tcp.SYN == 0 && match(seg, toServer)
+		})
+	}
+}
+
+// stages are the numbers of segments after which a middlebox begins.
+func stages() []int {
+	if os.Getenv("MPXD_FULL") == "" {
+		return []int{0, 2, 3, 5, 40}
+	}
+	return []int{0, 1, 2, 3, 4, 5, 6, 8, 12, 40, 100, 200}
+}
+
+// TestStripped: options vanish at every stage, in both directions or in one.
+func TestStripped(t *testing.T) {
+	for _, kind := range []struct {
+		name  string
+		match func(seg *tcp.Segment, toServer bool) bool
+	}{
+		{"all", func(*tcp.Segment, bool) bool { return true }},
+		{"to the server", func(_ *tcp.Segment, to bool) bool { return to }},
+		{"to the client", func(_ *tcp.Segment, to bool) bool { return !to }},
+		{"payload", func(seg *tcp.Segment, _ bool) bool { return seg.Len > 0 }},
+		{"pure ACKs", func(seg *tcp.Segment, _ bool) bool { return seg.Len == 0 }},
+		{"pure ACKs to the server", func(seg *tcp.Segment, to bool) bool { return to && seg.Len == 0 }},
+		{"pure ACKs to the client", func(seg *tcp.Segment, to bool) bool { return !to && seg.Len == 0 }},
+		{"DATA_FIN", func(seg *tcp.Segment, _ bool) bool {
+			var o options
+			o.parse(seg.Raw[:seg.RawLen])
+			return o.is(subDSS) && o.dss.flags&dssFin != 0
+		}},
+	} {
+		for _, csum := range []bool{false, true} {
+			for _, n := range stages() {
+				between(t, fmt.Sprintf("%s from %d csum %v", kind.name, n, csum), csum, from(n, kind.match), func(t *testing.T, c, s *Counters) {
+					if c.FallbackFailed+s.FallbackFailed+c.MPRstTx+s.MPRstTx != 0 {
+						t.Errorf("a subflow was reset: client %+v, server %+v", *c, *s)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestEdited: a middlebox changes payload on the only subflow. With checksums it
+// is found out, and both sides go on as TCP (RFC 8684, 3.7).
+func TestEdited(t *testing.T) {
+	for _, toServer := range []bool{true, false} {
+		for _, at := range []uint32{0, 100, 4000, 9_990} {
+			for name, x := range map[string]editor{"same length": {change: 1}, "one more": {insert: 1}, "four more": {insert: 4}, "one less": {delete: 1}, "seven less": {delete: 7}} {
+				x.toServer, x.at = toServer, at
+				between(t, fmt.Sprintf("%s at %d to the server %v", name, at, toServer), true, func() box { y := x; return &y }, func(t *testing.T, c, s *Counters) {
+					if n := c.DSSCorruptionFallback + s.DSSCorruptionFallback; n != 2 || c.MPFailTx == 0 || s.MPFailTx == 0 || c.DataCsumErr+s.DataCsumErr != 1 || c.InfiniteMapTx+s.InfiniteMapTx == 0 {
+						t.Errorf("client %+v\nserver %+v", *c, *s)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestMangled: what does not change the stream does no harm: MPTCP goes on.
+func TestMangled(t *testing.T) {
+	for _, csum := range []bool{false, true} {
+		for name, make := range map[string]func() box{
+			"renumbered":                    func() box { return renumber{12345678, 0xf0000000} },
+			"split, options on both":        func() box { return splitter{true} },
+			"split, options on the first":   func() box { return splitter{false} },
+			"coalesced, the first's option": func() box { return &merger{} },
+			"coalesced, the last's option":  func() box { return &merger{last: true} },
+			"renumbered, split, coalesced":  func() box { return chain{splitter{true}, renumber{7, 1 << 31}, &merger{}} },
+		} {
+			between(t, fmt.Sprintf("%s csum %v", name, csum), csum, make, func(t *testing.T, c, s *Counters) {
+				if s.MPCapableACKRX != 1 || c.DssFallback+s.DssFallback+c.DataCsumErr+s.DataCsumErr+c.FallbackFailed+s.FallbackFailed != 0 {
+					t.Errorf("client %+v\nserver %+v", *c, *s)
+				}
+			})
+		}
+	}
+}
