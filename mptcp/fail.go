@@ -101,10 +101,7 @@ func (s *Set) afterwards(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment) {
 		s.Count.MPFailRx++
 		sf.failDSN, sf.owesFail = c.rcvNxt, true
 	}
-	_, idsn := c.profile.digest(c.remoteKey)
-	if at := expand(c.rcvNxt, uint32(idsn)+ssnOf(sf.irs, st.RcvNxt)); after(at, c.rcvNxt) {
-		c.rcvNxt = at
-	}
+	s.count(c, sf)
 	fin := dss && o.dss.flags&dssFin != 0 && seg.Seq+tcp.Seq(seg.Len) == st.RcvNxt
 	if fin && !c.peerDone {
 		c.rcvNxt++

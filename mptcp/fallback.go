@@ -46,11 +46,22 @@ func (s *Set) revert(e *tcp.Env, c *conn, sf *subflow) {
 	s.unwrapData(e, c, sf)
 	s.unwrap(e, c, sf)
 	if c.keyed && c.err == tcp.NoError {
-		sf.reverted, sf.owesInfinite = true, true
+		sf.reverted, sf.owesInfinite, sf.owesFail = true, true, false
+		s.count(c, sf)
 		sf.tcp.Reserve(onData, onData)
 		sf.tcp.AckNow()
 	}
 	s.drainPlain(e, c, sf)
+}
+
+// count takes the bytes of a subflow that fell back for those of the stream:
+// what a peer that does not know yet is told in DATA_ACKs.
+func (s *Set) count(c *conn, sf *subflow) {
+	_, idsn := c.profile.digest(c.remoteKey)
+	at := expand(c.rcvNxt, uint32(idsn)+ssnOf(sf.irs, sf.tcp.Status().RcvNxt))
+	if after(at, c.rcvNxt) {
+		c.rcvNxt = at
+	}
 }
 
 // unwrap gives the flow back to itself.

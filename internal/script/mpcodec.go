@@ -108,7 +108,7 @@ func (f *flow) encodeMPTCP(o *Option) ([]byte, error) {
 			b = append(b, uint8(value("address_id", 0)))
 		}
 	case "mp_fail":
-		b = binary.BigEndian.AppendUint64(append(b, 0), value("dsn8", 0)+idsn(f.keys.a))
+		b = binary.BigEndian.AppendUint64(append(b, 0), value("dsn8", 0)+idsn(f.keys.b))
 	case "mp_fastclose":
 		b = binary.BigEndian.AppendUint64(append(b, 0), value("key", f.keys.b))
 	case "mp_reset":

@@ -44,7 +44,7 @@ func (f *flow) decodeMPTCP(b []byte, seq uint32) (o Option, ok bool) {
 		}
 		return o, len(v) <= 1
 	case sub == 6 && len(b) == 12:
-		return Option{Kind: "mp_fail"}.with("dsn8", u64(v[1:])-idsn(f.keys.b)), true
+		return Option{Kind: "mp_fail"}.with("dsn8", u64(v[1:])-idsn(f.keys.a)), true
 	case sub == 7 && len(b) == 12:
 		o = Option{Kind: "mp_fastclose"}
 		if u64(v[1:]) != f.keys.a { // it must carry its receiver's key
