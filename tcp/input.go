@@ -79,9 +79,9 @@ func (c *Conn) checkSeq(e *Env, seg *Segment) bool {
 		e.Count.OutOfWindow++
 		return false
 	}
-	if seg.Len > 0 && !seg.End().After(c.rcvNxt) {
+	if n > 0 && seg.Flags&SYN == 0 && !seg.End().After(c.rcvNxt) {
 		e.Count.Duplicate++
-		c.noteDuplicate(seg.Seq, seg.Seq+Seq(seg.Len))
+		c.noteDuplicate(seg.Seq, seg.End()) // a FIN is told, too
 	} else {
 		e.Count.OutOfWindow++
 	}

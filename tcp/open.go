@@ -167,9 +167,11 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 		// bits of its timestamp tell something else.
 	case !c.has(synAgain):
 		c.sampleRTT(e, e.Now-c.lastOut)
-	case c.has(useTS) && seg.Opts.Has&HasTS != 0 && seg.Opts.TSEcr != 0:
+	case c.has(useTS) && seg.Opts.Has&HasTS != 0 && seg.Opts.TSEcr != 0 && c.tsRTT(e, seg.Opts.TSEcr) < e.Conf.InitialRTO:
 		c.sampleRTT(e, c.tsRTT(e, seg.Opts.TSEcr))
 	default:
+		// An echo of the first SYN may be late because its answer was lost: as a
+		// sample it would spoil the RTO for long.
 		c.rto = max(c.rto, 3*Second) // RFC 6298, 5.7
 	}
 	c.timeouts = 0

@@ -51,6 +51,9 @@ func (c *Conn) recv(e *Env, seg *Segment) {
 	if seg.Flags&FIN != 0 && !c.has(finKnown) && !end.After(edge) && !end.Before(c.rcvNxt) {
 		c.flags |= finKnown
 		c.finSeq = end
+		if end.After(c.rcvNxt) {
+			c.noteBlock(end, end+1) // it is held, and takes a sequence number
+		}
 	}
 	if c.rcvNxt != old {
 		c.events |= Readable
