@@ -79,29 +79,66 @@ func (c *Conn) enterBlock(e *Env, b Block, a *acked, walk *int) bool {
 		}
 		id = n.Prev
 	}
+	run, hinted := uint32(0), false
 	for id != 0 && id != c.fresh && *walk > 0 {
 		n := e.Nodes.At(id)
 		if !n.Seq.Before(b.To) {
 			return true
 		}
-		c.hint = id
+		if !hinted {
+			c.hint, hinted = id, !n.Seq.Before(b.From)
+		}
 		if !n.Seq.Before(b.From) && !n.end().After(b.To) && n.flags&sacked == 0 {
 			c.markSACKed(e, id, a)
 		} else {
 			*walk--
 		}
-		id = n.Next
+		run = e.Nodes.join(run, id)
+		if id = n.Next; n.flags&sacked != 0 && n.after != 0 {
+			id = n.after
+		}
 	}
 	return *walk > 0
 }
 
-// nearest is the node among head, last sent and hint from which the walk to at
-// is likely the shortest.
+// join notes that the SACKed nodes from run to id have no other between them:
+// later walks jump. It returns the run's first node, 0 if id is not SACKed. Only
+// later nodes are pointed to, which are not freed before.
+func (ns *Nodes) join(run, id uint32) uint32 {
+	switch {
+	case ns.At(id).flags&sacked == 0:
+		return 0
+	case run == 0:
+		return id
+	}
+	ns.At(run).after = id
+	return run
+}
+
+// nearBehind is how far behind a place a node may be for the walk to begin there:
+// backwards nothing is jumped over.
+const nearBehind = 64
+
+// nearest is the node among head, hint, the one sent first of those in flight, which is what likely
+// arrived, and the one sent last, from which the walk to at is likely the shortest.
 func (c *Conn) nearest(ns *Nodes, at Seq) uint32 {
-	best := c.sndq.head
-	for _, id := range [...]uint32{c.lastSent(ns), c.hint} {
-		if id != 0 && distance(ns.At(id).Seq, at) < distance(ns.At(best).Seq, at) {
+	best, behind := c.sndq.head, uint32(0)
+	for _, id := range [...]uint32{c.hint, c.flight.head, c.lastSent(ns)} {
+		if id == 0 {
+			continue
+		}
+		switch seq := ns.At(id).Seq; {
+		case seq.After(at):
+			if behind == 0 || seq.Before(ns.At(behind).Seq) {
+				behind = id
+			}
+		case seq.After(ns.At(best).Seq):
 			best = id
+		}
+	}
+	if behind != 0 {
+		if d := distance(ns.At(behind).Seq, at); d < distance(ns.At(best).Seq, at) && d < nearBehind*c.cc.MSS {
+			return behind
 		}
 	}
 	return best
