@@ -28,13 +28,13 @@ type cell struct {
 
 // The axes of the matrix.
 var (
-	matrixControllers = []uint8{tcp.CUBIC}
+	matrixControllers = []uint8{tcp.CUBIC, tcp.BBR}
 	matrixLoss        = []int{0, 1000, 10000, 50000}
 	matrixRTT         = []int64{1, 20, 200}
 	matrixRate        = []int64{1e6, 100e6, 10e9}
 )
 
-var controllerNames = map[uint8]string{tcp.CUBIC: "cubic", tcp.NewReno: "newreno"}
+var controllerNames = map[uint8]string{tcp.CUBIC: "cubic", tcp.NewReno: "newreno", tcp.BBR: "bbr"}
 
 func cells() (all []cell) {
 	for _, controller := range matrixControllers {
@@ -56,8 +56,8 @@ const (
 	matrixSegments = 200_000                      // at most, so that 10 Gbit/s end
 	matrixMSS      = 1448                         // of an Ethernet frame, with timestamps
 	matrixWire     = 1514 + link.EthernetOverhead // what it takes of the rate
-	matrixHeader   = "# A bulk transfer in each cell: what theory would send in one minute (five with loss), at most 200,000 segments.\n" +
-		"# theory: the line's payload rate, with loss the controller's response function (RFC 9438, 5.1 and 5.2).\n" +
+	matrixHeader   = "# A bulk transfer in each cell: what CUBIC in theory sends in one minute (five with loss), at most 200,000 segments.\n" +
+		"# theory: the line's payload rate; for CUBIC under loss its response function (RFC 9438, 5.1 and 5.2).\n" +
 		"# lost: data frames the link lost; spurious: segments that came twice. No window but the congestion window limits.\n" +
 		"# go test ./internal/sim -run TestMatrix -update writes this file anew; -v tells more about each cell.\n#\n" +
 		"#  ctl  loss%  rtt/ms  reorder  Mbit/s  segments    ms/all  kbit/s/goodput  %/theory    lost  retrans  spurious  timeouts\n"
@@ -70,18 +70,26 @@ func (c cell) String() string {
 
 // expected is the goodput in bit/s that theory allows.
 func (c cell) expected() int64 {
-	line := c.rate * matrixMSS / matrixWire
+	if c.controller == tcp.BBR {
+		return c.line()
+	}
+	return c.cubic()
+}
+
+// line is the payload's share of the rate.
+func (c cell) line() int64 { return c.rate * matrixMSS / matrixWire }
+
+// cubic is what CUBIC reaches.
+func (c cell) cubic() int64 {
 	if c.loss == 0 {
-		return line
+		return c.line()
 	}
 	// Windows in 1/1000 segments. Reno's is sqrt(1.5/p), CUBIC's
 	// 1.054*(RTT/p)^(3/4) where that is more (RFC 9438, 5.1 and 5.2).
-	window := isqrt(1.5e6 * 1e6 / uint64(c.loss))
-	if c.controller == tcp.CUBIC {
-		ratio := uint64(c.rtt) * 1e6 / uint64(c.loss) // RTT/p in ms
-		window = max(window, isqrt(isqrt(ratio*ratio*ratio*1000))*1054/1000)
-	}
-	return min(line, int64(window)*matrixMSS*8/c.rtt)
+	reno := isqrt(1.5e6 * 1e6 / uint64(c.loss))
+	ratio := uint64(c.rtt) * 1e6 / uint64(c.loss) // RTT/p in ms
+	cubic := isqrt(isqrt(ratio*ratio*ratio*1000)) * 1054 / 1000
+	return min(c.line(), int64(max(reno, cubic))*matrixMSS*8/c.rtt)
 }
 
 // isqrt is the integer square root, rounded down.
@@ -95,13 +103,13 @@ func isqrt(x uint64) uint64 {
 	}
 }
 
-// segments is how many full segments are sent.
+// segments is how many full segments are sent, by all controllers as many.
 func (c cell) segments() int64 {
 	seconds := int64(60)
 	if c.loss > 0 {
 		seconds = 300
 	}
-	return min(c.expected()/8*seconds/matrixMSS, matrixSegments)
+	return min(c.cubic()/8*seconds/matrixMSS, matrixSegments)
 }
 
 // outcome is what came of a cell.
