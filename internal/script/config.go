@@ -139,6 +139,10 @@ var sysctls = map[string]func(*stack.Config, []int64){
 	"net.ipv4.tcp_invalid_ratelimit": func(c *stack.Config, v []int64) {
 		c.TCP.ChallengeGap = tcp.Time(v[0]) * tcp.Millisecond
 	},
+	"net.ipv4.tcp_max_syn_backlog": func(c *stack.Config, v []int64) { c.SynBacklog = int(v[0]) },
+	"net.ipv4.tcp_syncookies": func(c *stack.Config, v []int64) {
+		c.SynCookies = [...]stack.CookieMode{stack.CookiesNever, stack.CookiesAuto, stack.CookiesAlways}[min(v[0], 2)]
+	},
 	"net.ipv4.tcp_ecn":    func(c *stack.Config, v []int64) { c.TCP.ECN = uint8(v[0]) },
 	"mpxd.pace":           func(c *stack.Config, v []int64) { c.TCP.Pace = v[0] != 0 },
 	"net.mptcp.enabled":   func(c *stack.Config, v []int64) { c.MPTCP.Enabled = v[0] != 0 },
@@ -170,7 +174,6 @@ var inertSysctls = map[string]string{
 	"net.ipv4.tcp_no_ssthresh_metrics_save": "",
 	"net.ipv4.tcp_moderate_rcvbuf":          "",
 	"net.ipv4.tcp_mem":                      "",
-	"net.ipv4.tcp_max_syn_backlog":          "",
 	"net.ipv4.tcp_pacing_ss_ratio":          "",
 	"net.ipv4.tcp_pacing_ca_ratio":          "",
 	"net.core.rmem_max":                     "",
