@@ -20,7 +20,7 @@ import (
 // tcpCommand measures one flow of ours beside one of the kernel's, over an emulated
 // link that loses the same frames in both.
 type tcpCommand struct {
-	CellSeconds float64  `default:"10" help:"How long a run lasts at most; half of it without loss."`
+	CellSeconds float64  `default:"12" help:"How long a run lasts at most; half of it without loss, five times as long for jain."`
 	Quick       bool     `help:"Three cells, CUBIC and BBR, one run of at most 5 s each."`
 	Only        string   `placeholder:"REGEXP" help:"Only what has such a name, as cubic.loss0.1.rtt10 or jain."`
 	Verbose     bool     `help:"Tell of each run on standard error."`
@@ -29,8 +29,9 @@ type tcpCommand struct {
 
 // tcpCell is a link.
 type tcpCell struct {
-	loss int // ppm
-	rtt  int // ms
+	loss  int // ppm
+	rtt   int // ms
+	queue int // bytes, 0: link.DefaultQueue
 }
 
 func (c tcpCell) String() string {
@@ -47,8 +48,12 @@ const (
 	tcpRetries  = 3
 	tcpSeed     = 20
 
-	jainRTT  = 20
-	jainBar  = 0.9
+	// Two flows find their shares by losing: the queue is one round trip of the
+	// rate, so that they do so every few seconds.
+	jainRTT   = 10
+	jainQueue = tcpRate / 8 * jainRTT / 1000
+	jainBar   = 0.9
+
 	cleanBar = 0.95
 	lossyBar = 0.9
 	// collapse: a run below this part of the kernel's median.
@@ -60,11 +65,11 @@ var tcpNames = []string{"cubic", "newreno", "bbr"}
 
 func (c *tcpCommand) plan() (cells []tcpCell, names []string) {
 	if c.Quick {
-		return []tcpCell{{0, 10}, {1000, 10}, {10000, 40}}, []string{"cubic", "bbr"}
+		return []tcpCell{{0, 10, 0}, {1000, 10, 0}, {10000, 40, 0}}, []string{"cubic", "bbr"}
 	}
 	for _, loss := range []int{0, 1000, 10000} {
 		for _, rtt := range []int{0, 10, 40} {
-			cells = append(cells, tcpCell{loss, rtt})
+			cells = append(cells, tcpCell{loss, rtt, 0})
 		}
 	}
 	return cells, tcpNames
@@ -266,7 +271,7 @@ func (t *tcpTrial) mathis(cell tcpCell, mbps []float64, events float64) {
 func (t *tcpTrial) jain() error {
 	var index, share []float64
 	for turn := range t.runs {
-		a, b, err := t.beside(tcpSeed + uint64(turn))
+		a, b, err := t.beside(turn)
 		if err != nil {
 			return err
 		}
@@ -279,24 +284,26 @@ func (t *tcpTrial) jain() error {
 
 func jainIndex(a, b float64) float64 { return (a + b) * (a + b) / (2 * (a*a + b*b)) }
 
-// beside measures our flow and the kernel's, in Mbit/s.
-func (t *tcpTrial) beside(seed uint64) (ours, kernels float64, err error) {
-	emulator, err := t.lab.emulate(tcpCell{0, jainRTT}, seed)
+// beside measures our flow and the kernel's, in Mbit/s, of which the other begins
+// first each turn.
+func (t *tcpTrial) beside(turn int) (ours, kernels float64, err error) {
+	emulator, err := t.lab.emulate(tcpCell{0, jainRTT, jainQueue}, tcpSeed)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, emulator.Close()) }()
-	var flows [2]*flow
-	for i, e := range []tcpEnds{{controller: "cubic", sender: true}, {controller: "cubic"}} {
-		f, err := t.lab.open(e, uint16(tcpPort+i))
+	var flows [2]*flow // ours, the kernel's
+	for i := range flows {
+		i ^= turn & 1
+		f, err := t.lab.open(tcpEnds{controller: "cubic", sender: i == 0}, uint16(tcpPort+i))
 		if err != nil {
 			return 0, 0, err
 		}
 		defer func() { err = errors.Join(err, f.close()) }()
 		flows[i] = f
 	}
-	span := time.Duration(2 * t.CellSeconds * float64(time.Second))
-	time.Sleep(span / 4)
+	span := time.Duration(5 * t.CellSeconds * float64(time.Second))
+	time.Sleep(span / 3)
 	var before, after [2]int64
 	from := time.Now()
 	for i, f := range flows {
@@ -304,7 +311,7 @@ func (t *tcpTrial) beside(seed uint64) (ours, kernels float64, err error) {
 			return 0, 0, err
 		}
 	}
-	time.Sleep(span - span/4)
+	time.Sleep(span - span/3)
 	took := time.Since(from).Seconds()
 	for i, f := range flows {
 		if after[i], err = f.moved(); err != nil {

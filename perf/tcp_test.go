@@ -11,7 +11,7 @@ import (
 )
 
 func TestMathis(t *testing.T) {
-	for cell, want := range map[tcpCell]float64{{1000, 10}: 44.9, {1000, 40}: 11.2, {10000, 10}: 14.2, {1, 1}: 282.4} {
+	for cell, want := range map[tcpCell]float64{{1000, 10, 0}: 44.9, {1000, 40, 0}: 11.2, {10000, 10, 0}: 14.2, {1, 1, 0}: 282.4} {
 		if got := mathisMbps(cell); math.Abs(got-want) > 0.1 {
 			t.Errorf("%v: %.1f Mbit/s, want %.1f", cell, got, want)
 		}

@@ -82,7 +82,7 @@ func (l *tcpLab) close() (err error) {
 
 // emulate starts a link whose way from left to right loses frames.
 func (l *tcpLab) emulate(c tcpCell, seed uint64) (r *runner.Runner, err error) {
-	way := link.Config{Rate: tcpRate, Overhead: link.EthernetOverhead, Delay: int64(c.rtt) * 1e6 / 2, Seed: seed}
+	way := link.Config{Rate: tcpRate, Overhead: link.EthernetOverhead, Delay: int64(c.rtt) * 1e6 / 2, QueueBytes: c.queue, Seed: seed}
 	back := way
 	way.Loss = c.loss
 	err = l.emulator.Do(func() error {
