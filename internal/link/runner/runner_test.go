@@ -415,3 +415,23 @@ func TestKernelMPTCPUsesBothPaths(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A link narrower than the hosts know says so, and the kernel's path MTU
+// discovery believes it.
+func TestNarrowPathIsTold(t *testing.T) {
+	lab.Root(t)
+	w := newWorld(t, lab.AllOffloads, symmetric(link.Config{Rate: 100e6, Delay: ms, MTU: 14 + 1300, TellTooBig: true}))
+	for _, addr := range []string{"10.0.0.2:0", "[fd00:0::2]:0"} {
+		o := w.serve(t, addr, false, "cubic")
+		before := w.stats(t).Paths[0].BA.Link.Dropped[link.TooLong]
+		if _, err := (&lab.Client{NS: w.client}).Download(t.Context(), o.Addr.String(), lab.Limit{Bytes: 3_000_000}, 3); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.stats(t).Paths[0].BA.Link.Dropped[link.TooLong] - before; n == 0 || n > 30 {
+			t.Errorf("%s: %d frames did not fit", addr, n)
+		}
+	}
+	if s := w.stats(t).Paths[0]; s.AB.Lost()+s.BA.Lost() > 0 {
+		t.Errorf("lost by the runner itself: %+v", s)
+	}
+}
