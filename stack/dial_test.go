@@ -9,13 +9,14 @@ import (
 )
 
 // narrow has three addresses of ours on the subnet of the peer, one that is
-// routed to us, one of another subnet, and ten ports.
+// routed to us on its link, one of another subnet, one of no link, and ten ports.
 func narrow(t *testing.T) *bench {
 	return newBench(t, benchConfig{edit: func(c *Config) {
 		c.Ports = [2]uint16{50000, 50009}
 		for _, a := range []string{"10.0.0.7/24", "10.0.0.8/24", "203.0.113.1/32", "10.9.0.1/24"} {
 			c.Addresses = append(c.Addresses, Address{Prefix: netip.MustParsePrefix(a)})
 		}
+		c.Addresses = append(c.Addresses, Address{Prefix: netip.MustParsePrefix("203.0.113.2/32"), Link: AnyLink})
 	}})
 }
 
@@ -41,6 +42,9 @@ func TestDialUsesEveryPortOfEveryAddress(t *testing.T) {
 		}
 		if local.Addr() == netip.MustParseAddr("10.9.0.1") {
 			t.Error("from an address of another subnet")
+		}
+		if local.Addr() == netip.MustParseAddr("203.0.113.2") {
+			t.Error("from an address that only clients know the way to")
 		}
 	}
 	for a, n := range of {

@@ -142,16 +142,17 @@ func (s *Shard) onLink(a netip.Addr) int {
 }
 
 // sources writes our addresses to speak from to that hop, and returns how many
-// they are: those of its own subnet and those without a subnet (/32, /128), which
-// are routed to us; if there is none, all of the family. Those of other subnets would
-// be answered by another way, or not at all. Link-local ones speak to link-local
-// destinations only. (RFC 6724, 5, rules 2 and 8, by configuration.)
+// they are: those of its own subnet, and those without a subnet (/32, /128) that were
+// given to its link, which are routed to us there; if there is none, all of the
+// family. Others would be answered by another way, or not at all. Link-local ones
+// speak to link-local destinations only. (RFC 6724, 5, rules 2, 5 and 8, by
+// configuration.)
 func (s *Shard) sources(to *tcp.Addr, h *hop, from *[maxAddresses]tcp.Addr) (n int) {
 	via, dst := toNetip(&h.addr), toNetip(to)
 	for _, near := range [...]bool{true, false} {
 		for i := range s.locals {
 			l := &s.locals[i]
-			if l.addr.Is4() == to.Is4() && (l.prefix.Contains(via) || l.prefix.IsSingleIP()) == near &&
+			if l.addr.Is4() == to.Is4() && (l.prefix.Contains(via) || l.prefix.IsSingleIP() && l.link != AnyLink && l.link == h.link) == near &&
 				(!l.prefix.Addr().IsLinkLocalUnicast() || dst.IsLinkLocalUnicast()) {
 				from[n] = l.addr
 				n++
