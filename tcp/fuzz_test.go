@@ -117,16 +117,20 @@ func fuzzSegment(o *one, near func(Seq) Seq, next func(int) uint32) {
 	}
 	seg.Flags = ACK
 	if f := next(1); f&3 == 0 {
-		seg.Flags = Flags(f >> 2)
+		seg.Flags = Flags(next(1))
 	}
-	seg.Wnd = uint16(next(2))
+	seg.Wnd, seg.Urg = uint16(next(2)), uint16(next(1))<<8
+	if k := next(1); k&7 == 0 { // options of a SYN, on whatever
+		seg.Opts.Has = uint8(k>>3) & (HasMSS | HasWScale | HasSACKOK)
+		seg.Opts.MSS, seg.Opts.WScale = uint16(next(2)), uint8(next(1))
+	}
 	for range next(1) % 5 {
 		from := near(c.sndUna)
 		seg.Opts.SACK[seg.Opts.NSACK&3] = Block{from, near(from)}
 		seg.Opts.NSACK = min(seg.Opts.NSACK+1, 4)
 	}
 	if o.ts != 0 {
-		seg.Opts.Has = HasTS
+		seg.Opts.Has |= HasTS
 		seg.Opts.TSVal, seg.Opts.TSEcr = uint32(near(Seq(c.tsRecent))), uint32(near(Seq(c.tsVal(&o.env))))
 	}
 	seg.NoDup, seg.NoRoom = next(1)%8 == 0, next(1)%8 == 0

@@ -26,3 +26,38 @@ func TestISN(t *testing.T) {
 		t.Fatalf("%v allocations", n)
 	}
 }
+
+// TestISNsOfTuplesAreStrangers: what one tuple's number is tells nothing of its
+// neighbour's, and a tuple's own only grow (RFC 6528, 3).
+func TestISNsOfTuplesAreStrangers(t *testing.T) {
+	e := &Env{Now: Second, Conf: &Config{Secret: [32]byte{9}}}
+	const n = 20000
+	var ones [32]int
+	seen := map[Seq]bool{}
+	tu := *testTuple(0)
+	last := ISN(e, &tu)
+	for i := range n {
+		tu.LocalPort = uint16(i)
+		tu.Remote[14] = byte(i >> 16)
+		isn := ISN(e, &tu)
+		for bit := range ones {
+			ones[bit] += int((isn ^ last) >> bit & 1)
+		}
+		seen[isn], last = true, isn
+	}
+	for bit, k := range ones {
+		if k < n/2-n/32 || k > n/2+n/32 {
+			t.Errorf("bit %d changes %d times of %d", bit, k, n)
+		}
+	}
+	if len(seen) < n-3 { // birthdays: 0.05 expected
+		t.Errorf("%d different numbers of %d", len(seen), n)
+	}
+	for range 1000 {
+		before := ISN(e, &tu)
+		e.Now += 4 * Microsecond
+		if ISN(e, &tu) != before+1 {
+			t.Fatal("the clock does not tick every 4 us")
+		}
+	}
+}
