@@ -79,6 +79,7 @@ func serve(ctx context.Context, c *serveCommand, r proxy.Resolver, log *slog.Log
 // snapshot is what a shard says about itself.
 type snapshot struct {
 	proxy   proxy.Counters
+	stack   stack.Stats
 	sockets []xdp.Stats
 	free    int
 }
@@ -94,7 +95,7 @@ func statistics(ctx context.Context, every time.Duration, h *host, p *proxy.Prox
 			return
 		case <-tick.C:
 		}
-		if !h.shard.Post(func(*stack.Shard) { answers <- snapshot{p.Count(), h.group.Stats(), h.pool.Free()} }) {
+		if !h.shard.Post(func(s *stack.Shard) { answers <- snapshot{p.Count(), *s.Stats(), h.group.Stats(), h.pool.Free()} }) {
 			continue
 		}
 		select {
@@ -109,7 +110,8 @@ func statistics(ctx context.Context, every time.Duration, h *host, p *proxy.Prox
 func (s snapshot) log(log *slog.Logger) {
 	c := s.proxy
 	log.Info("proxy", "sessions", c.Sessions, "accepted", c.Accepted, "connected", c.Replies[proxy.Succeeded],
-		"timeouts", c.Timeouts, "malformed", c.Malformed, "up", c.Moved[0], "down", c.Moved[1], "frames_free", s.free)
+		"timeouts", c.Timeouts, "malformed", c.Malformed, "up", c.Moved[0], "down", c.Moved[1], "frames_free", s.free,
+		"ports_exhausted", s.stack.PortsExhausted, "syncookies", s.stack.TCP.SyncookiesSent)
 	for _, x := range s.sockets {
 		log.Info("queue", "interface", x.Interface, "queue", x.Queue,
 			"rx", x.Counters.RxPackets, "tx", x.Counters.TxPackets,
