@@ -85,7 +85,6 @@ type subflow struct {
 
 	ackSent  uint64   // the DATA_ACK last sent here
 	earlyDSN uint64   // where the node early begins
-	joinAt   tcp.Time // when the third ACK of a join is sent again
 	pend     fifo     // data of a mapping whose checksum is not complete
 	rx       mappings // declared by the peer, not yet read
 	tx       mappings // declared by us, not yet acknowledged at both levels
@@ -101,6 +100,7 @@ type subflow struct {
 	staleUna                tcp.Seq // una when it timed out
 	rateUna                 tcp.Seq // una at rateAt
 	suspectAt               tcp.Time
+	ackAt                   tcp.Time // end of the wait for an ACK: of our third one of a join, or of data
 	freshUntil              tcp.Time // it works again since a while before
 	rateAt                  tcp.Time // when rate was last measured
 	rate                    uint64   // bytes a second
@@ -174,7 +174,7 @@ func (s *Set) attach(c *conn, t *tcp.Tuple) (*subflow, bool) {
 		return nil, false
 	}
 	sf.self, sf.conn, sf.tuple = i, c.self, *t
-	sf.joinAt, sf.suspectAt = tcp.Never, tcp.Never
+	sf.ackAt, sf.suspectAt = tcp.Never, tcp.Never
 	sf.rd, sf.wr = 1, 1
 	sf.next, c.first = c.first, i
 	c.nsub++

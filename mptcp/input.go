@@ -73,10 +73,14 @@ func (s *Set) number(c *conn, o *options) uint64 {
 // subflow has reached.
 func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
 	st := sf.tcp.Status()
+	moved := st.SndUna != sf.una || st.Unacked == 0
 	sf.una = st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 	sf.measure(e.Now, &st)
 	s.alive(e, sf, st.MinRTT)
+	if moved && sf.stage == established {
+		sf.patience(e.Now, &st)
+	}
 	if seg.Flags&tcp.RST != 0 {
 		s.onReset(e, c, sf, o)
 		return
@@ -259,7 +263,8 @@ func (s *Set) collect(e *tcp.Env, c *conn, sf *subflow) {
 }
 
 // stalled takes a subflow out of use until it makes progress, and sends what
-// it has not delivered on the others (RFC 8684, 3.3.6).
+// it has not delivered on the others (RFC 8684, 3.3.6). Without others it is left
+// to tcp: what is sent twice on one subflow only comes later.
 func (s *Set) stalled(c *conn, sf *subflow) {
 	if !sf.usable() {
 		return
@@ -268,5 +273,7 @@ func (s *Set) stalled(c *conn, sf *subflow) {
 		sf.stale, sf.staleUna = true, sf.una
 		s.Count.SubflowStale++
 	}
-	s.reinject(c, sf)
+	if s.usableBut(c, sf) > 0 {
+		s.reinject(c, sf)
+	}
 }

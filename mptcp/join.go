@@ -144,21 +144,27 @@ func equal(a, b []byte) bool {
 // joined makes a subflow one that carries data.
 func (s *Set) joined(c *conn, sf *subflow) {
 	sf.stage = established
-	sf.joinAt = tcp.Never
+	sf.ackAt = tcp.Never
 	sf.ackSent = c.rcvNxt
 	sf.tcp.Credit(0)
 	c.joined = true
 	c.closeAt = tcp.Never
-	for i := c.first; i != 0; i = s.flows.At(i).next {
-		s.flows.At(i).tcp.Persevere(maxRTO, retries)
+	for i := c.first; i != 0; {
+		v := s.flows.At(i)
+		i = v.next
+		v.tcp.Persevere(maxRTO, retries)
+		if v.stale {
+			s.reinject(c, v) // there was nothing to send it on
+		}
 	}
 }
 
 // With another path to go on, a silent one is asked every second, so that it
-// is in use again within a second of its return, and for a minute.
+// is in use again within a second of its return, and for as long as any flow is
+// (RFC 9293, 3.8.3: at least 100 s).
 const (
 	maxRTO  = tcp.Second
-	retries = 60
+	retries = 100
 )
 
 // OpenSubflow begins a join of our own: one more subflow of a connection that
@@ -212,7 +218,7 @@ func (s *Set) onJoinSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 	}
 	s.Count.MPJoinSynAckRx++
 	sf.stage = preEstablished
-	sf.joinAt = e.Now + e.Conf.InitialRTO
+	sf.ackAt = e.Now + e.Conf.InitialRTO
 	sf.tcp.AckNow()
 }
 
@@ -221,12 +227,12 @@ const joinRetries = 6
 
 // againThird sends the third ACK of our join once more.
 func (s *Set) againThird(e *tcp.Env, c *conn, sf *subflow) {
-	sf.joinAt = tcp.Never
+	sf.ackAt = tcp.Never
 	if sf.joinTries++; sf.joinTries > joinRetries {
 		s.kill(e, c, sf, Unspecified)
 		return
 	}
-	sf.joinAt = e.Now + e.Conf.InitialRTO<<sf.joinTries
+	sf.ackAt = e.Now + e.Conf.InitialRTO<<sf.joinTries
 	sf.tcp.AckNow()
 }
 

@@ -46,6 +46,10 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 	}
 	if ok {
 		s.decorate(c, sf, seg)
+		if c.joined && seg.Len > 0 && sf.ackAt == tcp.Never && !sf.stale {
+			st := sf.tcp.Status()
+			sf.patience(e.Now, &st)
+		}
 	}
 	sf.drained = !ok
 	s.collect(e, c, sf)

@@ -12,8 +12,8 @@ func (s *Set) Expire(e *tcp.Env, f Flow) {
 	}
 	c := s.owner(sf)
 	sf.tcp.Expire(e)
-	if sf.joinAt <= e.Now {
-		s.againThird(e, c, sf)
+	if sf.ackAt <= e.Now {
+		s.overdue(e, c, sf)
 	}
 	if sf.suspectAt <= e.Now {
 		s.silent(e, c, sf)
@@ -27,7 +27,27 @@ func (s *Set) Deadline(f Flow) tcp.Time {
 	if sf == nil {
 		return tcp.Never
 	}
-	return min(sf.tcp.Deadline(), sf.joinAt, sf.suspectAt)
+	return min(sf.tcp.Deadline(), sf.ackAt, sf.suspectAt)
+}
+
+// overdue: what a subflow waits for was not acknowledged.
+func (s *Set) overdue(e *tcp.Env, c *conn, sf *subflow) {
+	sf.ackAt = tcp.Never
+	if sf.stage == preEstablished {
+		s.againThird(e, c, sf)
+	} else {
+		s.stalled(c, sf)
+	}
+}
+
+// patience begins to wait for an acknowledgement, one RTO from the last one or
+// from the first byte after a pause. tcp itself waits longer, since a tail probe
+// puts its timeout off: there is no other path for it to go on.
+func (sf *subflow) patience(now tcp.Time, st *tcp.Status) {
+	sf.ackAt = tcp.Never
+	if st.Unacked > 0 && !sf.stale {
+		sf.ackAt = now + st.RTO
+	}
 }
 
 // deadline is when a connection wants ExpireConn.
@@ -102,6 +122,13 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 		s.markFlow(sf)
 		return
 	}
+	if origin != 0 {
+		if v := s.flows.At(origin); v.bare >= unheard {
+			s.Count.FallbackFailed++
+			s.kill(e, c, v, Middlebox) // and what it carried goes to the others
+			return
+		}
+	}
 	n := min(c.sndNxt, c.sndEnd) - c.sndUna
 	if open := int64(c.wndEnd - c.sndUna); open > 0 {
 		n = min(n, uint64(open))
@@ -126,6 +153,11 @@ func (s *Set) repeatFin(e *tcp.Env, c *conn, sf *subflow, heard bool) {
 			sf.tcp.Probe() // is anybody there?
 		}
 	}
+	if sf != nil && c.nsub == 1 && c.joined && c.backoff > unheard && heard {
+		s.Count.FallbackFailed++
+		s.kill(e, c, sf, Middlebox) // the peer may come back on another path
+		return
+	}
 	s.update(c)
 }
 
@@ -145,7 +177,7 @@ func (s *Set) holder(c *conn) (origin uint32, trying bool) {
 			if after(m.dsn, c.sndUna) || !after(m.endDSN(), c.sndUna) {
 				continue
 			}
-			if at := m.ssn + uint32(c.sndUna-m.dsn); int32(at-acked) >= 0 && !sf.stale {
+			if at := m.ssn + uint32(c.sndUna-m.dsn); int32(at-acked) >= 0 && (!sf.stale || s.usableBut(c, sf) == 0) {
 				return sf.self, true
 			}
 			origin = sf.self
