@@ -124,6 +124,9 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 	}
 	if origin != 0 {
 		if v := s.flows.At(origin); v.bare >= unheard {
+			if !c.joined {
+				return // a join under way decides: if it fails, we fall back
+			}
 			s.Count.FallbackFailed++
 			s.kill(e, c, v, Middlebox) // and what it carried goes to the others
 			return
