@@ -101,6 +101,11 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 		if c.nsub > 1 {
 			v.Cwnd = sf.quiet(&st, spare)
 		}
+		if st.Burst > 0 {
+			// What its pacing would hold back another path may carry: it is
+			// asked again with each burst.
+			v.Cwnd = min(v.Cwnd, st.InFlight+2*st.Burst)
+		}
 		if e.Now < sf.freshUntil {
 			v.SRTT = v.MinRTT
 		}

@@ -31,9 +31,7 @@ const (
 	bbrExtra     = 5          // rounds in half of the window of ACK aggregation
 	bbrMaxExtra  = 100 * 1000 // us of bandwidth: the longest aggregation made up for
 	bbrMargin    = 99         // per cent of the bandwidth are paced, so that queues drain
-	bbrExcess    = 8          // a round that loses more than one in so many has met a full queue
-	bbrExcessMin = 16         // segments lost before that can be told
-	bbrBackoff   = 218        // 1/256: what stays of the flight then, and after a mark
+	bbrBackoff   = 218        // 1/256: what stays of the flight after a mark
 )
 
 type bbrMode uint8
@@ -69,8 +67,6 @@ type model struct {
 	full     uint32 // bandwidth when it last grew by a quarter
 	prior    uint32 // window to restore
 	bound    uint32 // of what is in flight; 0: none
-	lostAt   uint32 // rate.lost when the round began
-	sentAt   uint32 // rate.delivered when it began
 	aggAt    uint32 // us; when the sampling of ACK aggregation began
 	agg      uint32 // bytes acknowledged since
 	extra    [2]uint32
@@ -121,7 +117,7 @@ func (m *model) measure(cc *CC, s AckSample) {
 		return
 	}
 	if int32(r.Prior-m.round) >= 0 {
-		m.endRound(cc, s)
+		m.endRound(s)
 	}
 	m.set(bbrLimited, r.Limited)
 	bw := perSecond(uint64(r.Bytes), r.Interval)
@@ -130,16 +126,10 @@ func (m *model) measure(cc *CC, s AckSample) {
 	}
 }
 
-func (m *model) endRound(cc *CC, s AckSample) {
+func (m *model) endRound(s AckSample) {
 	m.flags = m.flags&^bbrConserve | bbrRoundStart
 	m.rounds++
 	m.round = s.Rate.Total
-	lost, got := cc.rate.lost-m.lostAt, s.Rate.Total-m.sentAt
-	if lost > bbrExcessMin*cc.MSS && lost > (lost+got)/bbrExcess {
-		m.set(bbrFilled, true)
-		m.limit(cc, s.InFlight)
-	}
-	m.lostAt, m.sentAt = cc.rate.lost, s.Rate.Total
 }
 
 // limit bounds what is in flight: a queue has overflowed, or is about to. The
@@ -252,10 +242,10 @@ func (m *model) roundTrip(cc *CC, s AckSample) {
 }
 
 func (m *model) probe(cc *CC, s AckSample, now uint32) {
-	cc.rate.starve(s.Pipe) // what is delivered meanwhile says nothing of the path
+	cc.rate.limit(s.Pipe) // what is delivered meanwhile says nothing of the path
 	if m.until == 0 {
 		if s.Pipe <= m.small(cc) {
-			m.until = max(now+bbrProbeRTT, 1)
+			m.until = nonzero(now + bbrProbeRTT)
 			m.set(bbrRoundDone, false)
 			m.round = s.Rate.Total
 		}
@@ -410,7 +400,7 @@ func (bbr) OnRTO(cc *CC, _ LossSample) {
 // so that the window may stay as it was.
 func (bbr) OnIdle(cc *CC, s IdleSample) {
 	m := &cc.model
-	if cc.rate.limited == 0 {
+	if cc.rate.starved == 0 {
 		return
 	}
 	m.set(bbrIdle, true)

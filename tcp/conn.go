@@ -222,9 +222,9 @@ type Status struct {
 	MinRTT    Time
 	RTO       Time
 	Timeouts  uint8  // consecutive RTOs without progress
-	Paced     bool   // it has used up a burst and waits for the next one
 	Ssthresh  uint32 // bytes
 	Pace      uint32 // bytes per second; 0: not paced
+	Burst     uint32 // bytes that leave at once; 0: not paced
 	ISS, IRS  Seq
 	SndUna    Seq
 	SndNxt    Seq
@@ -240,7 +240,7 @@ func (c *Conn) Status() Status {
 		State: c.state, Peer: c.sndWnd, MSS: c.mss(), Cwnd: c.cc.Cwnd,
 		InFlight: c.inFlight(), Unsent: uint32(c.sndEnd - c.sndNxt), Unacked: uint32(c.sndNxt - c.sndUna),
 		SRTT: c.srtt, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
-		Paced: c.has(paceWait), Ssthresh: c.cc.Ssthresh, Pace: c.cc.Pace,
+		Ssthresh: c.cc.Ssthresh, Pace: c.cc.Pace, Burst: c.cc.burst(),
 		ISS: c.iss, IRS: c.irs, SndUna: c.sndUna, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt,
 		Recovery: c.phase != open, SndWScale: c.sndScale, RcvWScale: c.rcvScale,
 	}

@@ -67,7 +67,7 @@ func (cubic) OnIdle(cc *CC, s IdleSample) {
 // start that ended without a loss, and after a timeout, the plateau is here
 // (RFC 9438, 4.8 and 4.10).
 func (q *cubicState) begin(cc *CC, now uint32) {
-	q.epoch, q.west, q.acc, q.k = max(now, 1), cc.Cwnd, 0, 0
+	q.epoch, q.west, q.acc, q.k = nonzero(now), cc.Cwnd, 0, 0
 	if q.wmax <= cc.Cwnd {
 		q.wmax = cc.Cwnd
 		return

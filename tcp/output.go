@@ -170,8 +170,9 @@ func (c *Conn) outFresh(e *Env, seg *Segment) bool {
 	}
 	id := c.fresh
 	if id == 0 {
-		if pipe := c.inFlight(); c.gone.head == 0 && pipe < c.cc.Cwnd {
-			c.cc.rate.starve(pipe)
+		c.flags &^= paceLags // silence is not lateness
+		if c.gone.head == 0 && c.inFlight() < c.cc.Cwnd {
+			c.cc.rate.starve(e.Now)
 		}
 		return false
 	}
@@ -219,6 +220,7 @@ func (c *Conn) allowed(e *Env, id uint32) (limit uint32, ok bool) {
 	pipe := c.inFlight()
 	if pipe > 0 && pipe+min(limit, waits) > c.cc.Cwnd {
 		c.limitedEnd = c.sndNxt
+		c.flags &^= paceLags
 		return 0, false
 	}
 	return limit, true

@@ -22,8 +22,13 @@ const (
 	paceAvoidance = 120
 )
 
-// burst is how many bytes leave at once.
-func (cc *CC) burst() uint32 { return max(min(cc.Pace>>paceShift, paceBurst), 2*cc.MSS) }
+// burst is how many bytes leave at once; 0: as many as the window lets.
+func (cc *CC) burst() uint32 {
+	if cc.Pace == 0 {
+		return 0
+	}
+	return max(min(cc.Pace>>paceShift, paceBurst), 2*cc.MSS)
+}
 
 // waits reports whether the flow has used up its burst, and its next one is not due.
 func (c *Conn) waits(now Time) bool {
@@ -55,7 +60,9 @@ func (c *Conn) charge(now Time, n uint32) {
 		return
 	}
 	c.flags &^= paceLags
-	if uint64(min(ahead, Second))*rate >= uint64(c.cc.burst())*uint64(Second) || ahead >= Second {
+	// Half a segment is nobody's burst: it is what a tick of the wheel came late.
+	full := uint64(c.cc.burst()-c.cc.MSS/2) * uint64(Second)
+	if uint64(min(ahead, Second))*rate >= full || ahead >= Second {
 		c.flags |= paceWait
 	}
 }

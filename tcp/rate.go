@@ -10,6 +10,7 @@ type rate struct {
 	first     Time   // when the node sent first in the present sampling interval was sent
 	delivered uint32 // bytes; it wraps
 	lost      uint32 // bytes found lost; it wraps
+	starved   uint32 // us; when the application had nothing to send though the window had room; 0: it had not
 	limited   uint32 // what is sent before delivered passes it had no demand to fill the path; 0: none
 }
 
@@ -29,10 +30,17 @@ type RateSample struct {
 	Limited  bool   // by the application: the path may be faster
 }
 
-// send stamps a node that leaves at now. idle: nothing was in flight.
-func (r *rate) send(n *Node, now Time, idle bool) {
+// send stamps a node that leaves at now, with pipe bytes in flight before it.
+// idle: nothing is outstanding.
+func (r *rate) send(n *Node, now Time, pipe uint32, idle bool) {
 	if idle {
 		r.at, r.first = now, now
+	}
+	if r.starved != 0 {
+		if r.starved != nonzero(micros(now)) { // or it had something more at once
+			r.limit(pipe)
+		}
+		r.starved = 0
 	}
 	n.stamp = stamp{r.delivered, age(now - r.at), age(now - r.first)}
 	n.flags &^= limited
@@ -83,6 +91,13 @@ func (r *rate) sample(s *rated, now, minRTT Time, n uint32) (out RateSample) {
 	return out
 }
 
-// starve notes that the application has nothing to send though pipe, what is in
-// flight, does not fill the window.
-func (r *rate) starve(pipe uint32) { r.limited = max(r.delivered+pipe, 1) }
+// starve notes that the application has nothing to send though the window has
+// room.
+func (r *rate) starve(now Time) { r.starved = nonzero(micros(now)) }
+
+// limit says that what is in flight, pipe bytes, and what is sent until it has
+// arrived, does not fill the path.
+func (r *rate) limit(pipe uint32) { r.limited = nonzero(r.delivered + pipe) }
+
+// nonzero is for fields in which 0 says that there is no value.
+func nonzero(n uint32) uint32 { return max(n, 1) }

@@ -183,7 +183,7 @@ func (c *Conn) transmitted(e *Env, r run) {
 			c.leave(e.Nodes, id)
 		}
 		n.sent = e.Now
-		c.cc.rate.send(n, e.Now, idle)
+		c.cc.rate.send(n, e.Now, c.pipe, idle)
 		n.flags = n.flags&^(joined|doubtful) | inFlight
 		if id != r.Node {
 			n.flags |= joined

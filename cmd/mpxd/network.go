@@ -12,18 +12,20 @@ import (
 	"strings"
 
 	"github.com/mpxd/mpxd/stack"
+	"github.com/mpxd/mpxd/tcp"
 	"github.com/mpxd/mpxd/xdp"
 )
 
 // Network is the host that a shard is: the flags of every command that runs the
 // stack.
 type Network struct {
-	Interface []string     `required:"" placeholder:"IF" help:"Interfaces to receive and send on, all queues of each."`
-	Address   []Address    `required:"" placeholder:"[IF=]CIDR" help:"Our own addresses with the length of their subnets, which the kernel must not have. IF= says on which interface the subnet is; without, neighbours are asked for on all."`
-	Gateway   []netip.Addr `placeholder:"IP" help:"Default gateways, at most one for IPv4 and one for IPv6. Without, only the subnets are reached."`
-	XDPMode   xdp.Mode     `name:"xdp-mode" default:"auto" placeholder:"MODE" help:"auto, zero-copy, native or generic. Anything but auto is refused if it cannot be had."`
-	Frames    int          `default:"65536" help:"Frames of 4 KiB for all that is received, queued or sent (${default}: 256 MiB)."`
-	Pcap      string       `placeholder:"FILE" help:"Write what is received and sent to a pcapng file: tcpdump cannot see it."`
+	Interface  []string     `required:"" placeholder:"IF" help:"Interfaces to receive and send on, all queues of each."`
+	Address    []Address    `required:"" placeholder:"[IF=]CIDR" help:"Our own addresses with the length of their subnets, which the kernel must not have. IF= says on which interface the subnet is; without, neighbours are asked for on all."`
+	Gateway    []netip.Addr `placeholder:"IP" help:"Default gateways, at most one for IPv4 and one for IPv6. Without, only the subnets are reached."`
+	XDPMode    xdp.Mode     `name:"xdp-mode" default:"auto" placeholder:"MODE" help:"auto, zero-copy, native or generic. Anything but auto is refused if it cannot be had."`
+	Frames     int          `default:"65536" help:"Frames of 4 KiB for all that is received, queued or sent (${default}: 256 MiB)."`
+	Congestion Congestion   `default:"cubic" placeholder:"NAME" help:"Congestion control of what we send: cubic, newreno or bbr, which also paces (${default})."`
+	Pcap       string       `placeholder:"FILE" help:"Write what is received and sent to a pcapng file: tcpdump cannot see it."`
 }
 
 // minFrames lets one queue work at all.
@@ -77,6 +79,18 @@ func (p *ListenPort) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q: not a port from 1 to 65535", s)
 	}
 	*p = ListenPort(n)
+	return nil
+}
+
+// Congestion is the number of a congestion controller, written as its name.
+type Congestion uint8
+
+func (c *Congestion) UnmarshalText(b []byte) error {
+	n, ok := tcp.ControllerByName(string(b))
+	if !ok {
+		return fmt.Errorf("%q: not a congestion control: there are %s", b, strings.Join(tcp.ControllerNames(), ", "))
+	}
+	*c = Congestion(n)
 	return nil
 }
 

@@ -185,8 +185,13 @@ var inertSysctls = map[string]string{
 func setRcvBuf(c *stack.Config, n int64) { c.TCP.RcvBuf, c.MPTCP.RcvBuf = uint32(n), uint32(n) }
 func setSndBuf(c *stack.Config, n int64) { c.TCP.SndBuf, c.MPTCP.SndBuf = uint32(n), uint32(n) }
 
-// controllers are the congestion controllers by Linux's names.
-var controllers = map[string]uint8{"cubic": tcp.CUBIC, "reno": tcp.NewReno, "newreno": tcp.NewReno, "bbr": tcp.BBR}
+// controller is the number of a congestion controller by Linux's name.
+func controller(name string) (uint8, bool) {
+	if name == "reno" {
+		name = "newreno"
+	}
+	return tcp.ControllerByName(name)
+}
 
 // command obeys the shell commands that set what our host has. ignored names
 // what means nothing to it.
@@ -249,7 +254,7 @@ func settings(words []string) (out [][2]string) {
 func sysctl(conf *stack.Config, name, value string) (known bool, err error) {
 	name = strings.ReplaceAll(strings.TrimPrefix(name, "/proc/sys/"), "/", ".")
 	if name == "net.ipv4.tcp_congestion_control" {
-		c, ok := controllers[value]
+		c, ok := controller(value)
 		if !ok {
 			return false, needs("congestion control %q", value)
 		}

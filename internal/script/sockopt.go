@@ -46,7 +46,7 @@ func (r *runner) sysSetsockopt(k *socket, c *Call) (attempt, error) {
 		k.linger0 = on && time == 0
 		return once(ok(0)), nil
 	case name.hasWord("TCP_CONGESTION"):
-		ctl, known := controllers[v.Text]
+		ctl, known := controller(v.Text)
 		switch {
 		case !known:
 			return once(failed("ENOENT")), nil

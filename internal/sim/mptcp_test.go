@@ -47,6 +47,11 @@ type twoPaths struct {
 }
 
 func newTwoPaths(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool) *twoPaths {
+	return newTwoPathsOf(t, seed, wifi, lte, checksum, nil)
+}
+
+// newTwoPathsOf has another configuration of TCP, if it is not nil.
+func newTwoPathsOf(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool, c *tcp.Config) *twoPaths {
 	p := &twoPaths{World: NewWorld(seed)}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -55,10 +60,10 @@ func newTwoPaths(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool
 	})
 	w, l := p.Net("wifi"), p.Net("lte")
 	conf := mptcp.Config{Enabled: true, Checksum: checksum}
-	p.phone = p.Host(HostConfig{Name: "phone", App: &p.app, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
+	p.phone = p.Host(HostConfig{Name: "phone", App: &p.app, TCP: c, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
 		{Net: w, Addresses: []string{"10.1.0.1/24"}, Up: wifi, Down: wifi},
 		{Net: l, Addresses: []string{"10.2.0.1/24"}, Up: lte, Down: lte}}})
-	p.server = p.Host(HostConfig{Name: "server", App: &p.service, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
+	p.server = p.Host(HostConfig{Name: "server", App: &p.service, TCP: c, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
 		{Net: w, Addresses: []string{"10.1.0.2/24"}}, {Net: l, Addresses: []string{"10.2.0.2/24"}}}})
 	p.server.Do(func(s *stack.Shard) { s.Listen(80) })
 	return p
