@@ -154,7 +154,9 @@ func (s *Set) deliver(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64
 	switch {
 	case !after(end, c.rcvNxt):
 		s.Count.DuplicateData++
-		e.Pool.Release(d.Frame)
+		if !planted {
+			e.Pool.Release(d.Frame)
+		}
 		return
 	case after(end, c.limit()) || c.finKnown && after(end, c.rcvFin):
 		s.Count.OutOfWindow++

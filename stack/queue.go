@@ -75,7 +75,9 @@ func (s *Shard) send(q *queue) {
 			s.tap(true, q.link, s.tapped[:])
 		}
 		s.pool.TxDone(d.Frame)
-		s.pool.Release(d.Frame)
+		if !planted {
+			s.pool.Release(d.Frame)
+		}
 	}
 	// A port that takes less than its Room keeps us waiting, but loses nothing.
 	q.n = copy(q.out[:], q.out[sent:q.n])

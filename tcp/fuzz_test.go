@@ -53,6 +53,7 @@ func fuzzOps(t testing.TB, start uint8, ops []byte) {
 	}
 	o.noSACK = start&32 != 0
 	reach[State(start%9)+SynSent](o)
+	o.high = o.conn.rcvNxt
 	next := func(n int) uint32 {
 		var b [4]byte
 		ops = ops[copy(b[:n], ops):]
@@ -153,9 +154,27 @@ func fuzzSegment(o *one, near func(Seq) Seq, next func(int) uint32) {
 		seg.Data = append(seg.Data, d)
 		seg.Len += uint32(d.Len)
 	}
+	o.sends(&seg)
+	was, known := c.rcvNxt, c.state != SynSent
 	c.Input(&o.env, &seg)
+	if !known {
+		o.high = c.rcvNxt
+	} else if c.rcvNxt != was && c.rcvNxt.After(o.high) {
+		o.t.Fatalf("RCV.NXT went to %d, but the peer has sent no more than to %d", c.rcvNxt-c.irs, o.high-c.irs)
+	}
 	for _, d := range seg.Data {
 		o.env.Pool.Release(d.Frame)
+	}
+}
+
+// sends notes how far the peer has sent, as far as it matters to the window.
+func (o *one) sends(seg *Segment) {
+	end := seg.Seq + Seq(seg.Len)
+	if seg.Flags&FIN != 0 {
+		end++
+	}
+	if end.After(o.high) && end-o.high < 1<<24 {
+		o.high = end
 	}
 }
 

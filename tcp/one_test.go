@@ -15,6 +15,7 @@ type one struct {
 	ts     uint32 // the peer's timestamp; 0: the peer sends none
 	noSACK bool
 	wnd    uint16
+	high   Seq // the fuzzer's peer has sent no more than up to it
 }
 
 var peerISS Seq = 4294967000 // wraps within the first segment

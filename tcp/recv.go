@@ -102,7 +102,9 @@ func (c *Conn) take(e *Env, at Seq, d frame.Span, edge Seq) {
 			e.Count.Duplicate++
 			return
 		}
-		trimFront(e.Pool, &d, uint16(old))
+		if !planted {
+			trimFront(e.Pool, &d, uint16(old))
+		}
 		at = c.rcvNxt
 	}
 	switch {

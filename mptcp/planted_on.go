@@ -1,0 +1,5 @@
+//go:build planted_mptcp
+
+package mptcp
+
+const planted = true

@@ -1,0 +1,5 @@
+//go:build planted_stack
+
+package stack
+
+const planted = true

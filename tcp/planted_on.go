@@ -1,0 +1,5 @@
+//go:build planted_tcp
+
+package tcp
+
+const planted = true
