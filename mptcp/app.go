@@ -56,8 +56,11 @@ func (s *Set) Recv(e *tcp.Env, h Conn) (frame.Span, bool) {
 		return frame.Span{}, false
 	}
 	if d, ok := c.rq.pop(e); ok {
-		if !c.plain && c.opened() {
-			s.update(c)
+		if !c.plain {
+			s.fit(e, c, uint32(d.Len))
+			if c.opened(e) {
+				s.update(c)
+			}
 		}
 		return d, true
 	}

@@ -32,8 +32,11 @@ type conn struct {
 	self   uint32 // index in the slab
 	first  uint32 // head of the list of subflows
 	token  uint32
-	rcvBuf uint32
+	rcv    tcp.Sizing // the receive buffer
+	stall  tcp.Stall
+	rcvRTT tcp.Time // the longest round trip of the subflows as the receiver sees it
 	sndBuf uint32
+	ahead  uint32 // what may wait unscheduled: the congestion windows together
 	user   uint32
 	local  tcp.Addr // of the initial subflow: address id 0
 	una    uint64   // sndUna when closeAt was last set: whether an orphan makes progress
@@ -240,6 +243,7 @@ func (s *Set) reap(e *tcp.Env, c *conn) {
 	c.ofo.clear(e)
 	s.clearAgain(c)
 	s.clearAddrs(c)
+	c.rcv.End(&e.Windows)
 	s.conns.Free(c.self)
 }
 

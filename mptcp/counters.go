@@ -47,6 +47,7 @@ type Counters struct {
 	SubflowStale    uint64
 	SubflowRecover  uint64
 	DataFinRetrans  uint64
+	StallTimeout    uint64 // a peer kept its window shut for too long
 	SchedulerBursts uint64
 	BurstBytes      uint64
 

@@ -73,7 +73,8 @@ func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	s.clear(&sf.tx)
 	s.clearAgain(c)
 	sf.tcp.Reserve(0, 0)
-	sf.tcp.Unwrap()
+	c.rcv.End(&e.Windows)
+	sf.tcp.Unwrap(e)
 	if c.released {
 		sf.tcp.Orphan(e)
 	}

@@ -213,8 +213,8 @@ func (x *hostile) bounds(t *testing.T) {
 	if c == nil {
 		return
 	}
-	if n := c.rq.bytes + c.ofo.bytes; n > 3*c.rcvBuf {
-		t.Fatalf("%d bytes are held for a buffer of %d", n, c.rcvBuf)
+	if n := c.rq.bytes + c.ofo.bytes; n > 3*c.rcv.Bound() {
+		t.Fatalf("%d bytes are held for a buffer of %d", n, c.rcv.Bound())
 	}
 	if before(c.sndNxt, c.sndUna) || before(c.rcvEdge, c.rcvNxt) && !c.peerDone && !c.plain {
 		t.Fatalf("sndUna %d beyond sndNxt %d, or rcvNxt %d beyond the edge %d", c.sndUna, c.sndNxt, c.rcvNxt, c.rcvEdge)

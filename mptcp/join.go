@@ -44,7 +44,7 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 	sf.remoteNonce, sf.remoteID, sf.backup = o.join.nonce, o.join.id, o.join.backup
 	sf.localNonce = uint32(e.Rand.Uint64())
 	sf.localID = s.localID(c, t)
-	p.RcvBuf, p.SndBuf = c.rcvBuf, c.sndBuf
+	p.RcvBuf, p.SndBuf, p.Wrapped = c.rcv.Limit(), c.sndBuf, true
 	sf.tcp.Accept(e, t, p, syn)
 	sf.tcp.Reserve(onData, 0)
 	sf.begin()
@@ -68,7 +68,16 @@ func (s *Set) admit(o *options) (c *conn, why Reset) {
 		s.Count.MPJoinRejected++
 		return nil, Prohibited
 	}
-	live, half := 0, 0
+	if live, half := s.census(c); live >= s.conf.MaxSubflows || half >= maxHalfOpen {
+		s.Count.MPJoinRejected++
+		return nil, LackOfResources
+	}
+	return c, Unspecified
+}
+
+// census counts the subflows that are part of a connection, and those whose
+// peer has not proved itself.
+func (s *Set) census(c *conn) (live, half int) {
 	for i := c.first; i != 0; i = s.flows.At(i).next {
 		switch sf := s.flows.At(i); {
 		case sf.gone:
@@ -78,11 +87,7 @@ func (s *Set) admit(o *options) (c *conn, why Reset) {
 			live++
 		}
 	}
-	if live >= s.conf.MaxSubflows || half >= maxHalfOpen {
-		s.Count.MPJoinRejected++
-		return nil, LackOfResources
-	}
-	return c, Unspecified
+	return live, half
 }
 
 // localID is the id of our address: 0 is that of the initial subflow.
@@ -118,12 +123,20 @@ func (s *Set) onJoinACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	case c.plain || c.over:
 		s.Count.MPJoinRejected++
 		s.kill(e, c, sf, Prohibited)
+	case s.full(c): // others that were half open had been faster
+		s.Count.MPJoinRejected++
+		s.kill(e, c, sf, LackOfResources)
 	default:
 		s.Count.MPJoinAckRx++
 		s.joined(c, sf)
 		sf.tcp.AckNow() // the fourth ACK: the peer waits for it
 		s.onSegment(e, c, sf, seg, o)
 	}
+}
+
+func (s *Set) full(c *conn) bool {
+	live, _ := s.census(c)
+	return live >= s.conf.MaxSubflows
 }
 
 // proved verifies the MAC of the third ACK: the leftmost 160 bits.
@@ -182,7 +195,7 @@ func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uin
 	sf.stage = joinSent
 	sf.localID, sf.ownBackup = id, backup
 	sf.localNonce = uint32(e.Rand.Uint64())
-	p.RcvBuf, p.SndBuf = c.rcvBuf, c.sndBuf
+	p.RcvBuf, p.SndBuf, p.Wrapped = c.rcv.Limit(), c.sndBuf, true
 	sf.tcp.Open(e, t, p)
 	sf.tcp.Reserve(onData, 0)
 	s.markFlow(sf)

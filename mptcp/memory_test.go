@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"conn", unsafe.Sizeof(conn{}), 320},
+		{"conn", unsafe.Sizeof(conn{}), 352},
 		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 256},
 		{"mapping", unsafe.Sizeof(mapping{}), 48},
 	} {

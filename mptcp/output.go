@@ -32,7 +32,7 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 		s.collect(e, c, sf)
 		return ok
 	}
-	s.prepare(c, sf)
+	s.prepare(e, c, sf)
 	ok := sf.tcp.Output(e, seg)
 	if !ok && sf.usable() && (c.cur != 0 || c.again != 0) {
 		// What it was given is gone; is there more for it?
@@ -57,7 +57,7 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 }
 
 // prepare tells tcp the window and how much room for options an ACK needs.
-func (s *Set) prepare(c *conn, sf *subflow) {
+func (s *Set) prepare(e *tcp.Env, c *conn, sf *subflow) {
 	if sf.stage != established {
 		return
 	}
@@ -75,10 +75,7 @@ func (s *Set) prepare(c *conn, sf *subflow) {
 		need = onAck
 	}
 	sf.tcp.Reserve(onData, need)
-	// Rounded up to what the field can say: what was promised is not taken
-	// back.
-	unit := uint32(1) << sf.rcvScale
-	sf.tcp.SetWindow((c.window()+unit-1)&^(unit-1), c.rcvBuf)
+	sf.tcp.SetWindow(tcp.RoundWindow(c.window(e), c.free(), c.rcv.Size(), sf.rcvScale), c.rcv.Limit())
 }
 
 // decorate adds the MPTCP options to a segment that leaves.

@@ -204,14 +204,14 @@ func (c *conn) limit() uint64 {
 // they pin.
 func (c *conn) free() uint32 {
 	used := max(c.rq.bytes, c.rq.nodes*smallest)
-	return c.rcvBuf - min(c.rcvBuf, used)
+	return c.rcv.Size() - min(c.rcv.Size(), used)
 }
 
 // smallest is what a span costs at least of a buffer.
 const smallest = 512
 
 // crowded reports whether small spans use the buffer up.
-func (c *conn) crowded() bool { return (c.rq.nodes+c.ofo.nodes)*smallest > 2*c.rcvBuf }
+func (c *conn) crowded() bool { return (c.rq.nodes+c.ofo.nodes)*smallest > 2*c.rcv.Bound() }
 
 // dataFin takes a DATA_FIN at dsn.
 func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
@@ -225,20 +225,47 @@ func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
 
 // window is what to announce now, relative to the DATA_ACK. Its right edge
 // never moves back (RFC 8684, 3.3.4).
-func (c *conn) window() uint32 {
-	return uint32(max(int64(c.rcvEdge-c.rcvNxt), int64(c.free())))
+func (c *conn) window(e *tcp.Env) uint32 {
+	promised := max(int64(c.rcvEdge-c.rcvNxt), 0)
+	if e.Windows.Shut {
+		return uint32(promised)
+	}
+	return uint32(max(promised, int64(c.free())))
+}
+
+// fit adjusts the receive buffer after n bytes were read: it is to hold twice
+// what all paths deliver in the longest round trip among them (RFC 8684, 3.3.1).
+func (s *Set) fit(e *tcp.Env, c *conn, n uint32) {
+	if !c.rcv.Took(e.Now, n, max(c.rcvRTT, tcp.Millisecond)) {
+		return
+	}
+	c.rcvRTT = 0
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if sf.usable() && !sf.stale {
+			c.rcvRTT = max(c.rcvRTT, sf.tcp.RcvRTT())
+		}
+	}
+	if c.rcv.Took(e.Now, 0, c.rcvRTT) {
+		c.rcv.Fit(e, c.rcvRTT, c.rq.bytes+uint32(max(int64(c.rcvEdge-c.rcvNxt), 0)))
+	}
 }
 
 // opened reports whether the window grew so much since it was last announced
 // that the peer should hear of it unasked: it was nearly closed and doubled,
 // or it grew by a quarter of the buffer.
-func (c *conn) opened() bool {
+func (c *conn) opened(e *tcp.Env) bool {
+	if e.Windows.Shut {
+		return false
+	}
 	left := int64(c.rcvEdge - c.rcvNxt)
 	grown := int64(c.free()) - left
-	if grown >= int64(c.rcvBuf/4) {
+	size := int64(c.rcv.Size())
+	if grown >= size/4 {
 		return true
 	}
-	return left < int64(c.rcvBuf/8) && grown >= max(left, 2*1460)
+	return left < size/8 && grown >= max(left, 2*1460)
 }
 
 // update sends a window update. Every subflow carries it: the peer may have

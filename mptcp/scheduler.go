@@ -87,7 +87,7 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 	subs := s.views[:0]
 	limit := min(int64(c.wndEnd-c.sndUna), int64(c.sndBuf))
 	spare := uint64(max(limit-int64(c.sndNxt-c.sndUna), 0)) / queueShare
-	rto := tcp.Time(0)
+	rto, ahead := tcp.Time(0), uint32(0)
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
 		i = sf.next
@@ -96,6 +96,7 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 		}
 		st := sf.tcp.Status()
 		rto = max(rto, st.RTO)
+		ahead += min(st.Cwnd, c.sndBuf-min(ahead, c.sndBuf))
 		v := View{SRTT: st.SRTT, MinRTT: st.MinRTT, MSS: st.MSS, Cwnd: st.Cwnd, Queued: st.InFlight + st.Unsent, Unsent: st.Unsent, Repair: st.Recovery,
 			Backup: sf.backup || sf.ownBackup, Stale: sf.stale || sf.suspect, index: sf.self}
 		if c.nsub > 1 {
@@ -117,5 +118,6 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 	if rto != 0 {
 		c.rto = rto
 	}
+	c.ahead = max(ahead, minAhead)
 	return subs
 }

@@ -18,17 +18,26 @@ func (s *Set) enqueue(e *tcp.Env, c *conn, d frame.Span) bool {
 	}
 	e.Pool.Retain(d.Frame)
 	c.sndEnd += uint64(d.Len)
+	c.stall.Waits(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	if c.cur == 0 {
 		c.cur = i
 	}
 	return true
 }
 
-// sendRoom is how many bytes enqueue may take.
+// sendRoom is how many bytes enqueue may take: what waits to be scheduled is at
+// most what the paths take in the next round trip, and all that is kept is at
+// most the buffer.
 func (c *conn) sendRoom() uint32 {
 	used := max(c.sq.bytes, c.sq.nodes*smallest)
-	return c.sndBuf - min(c.sndBuf, used)
+	return min(c.sndBuf-min(c.sndBuf, used), c.ahead-min(c.ahead, c.waiting()))
 }
+
+// minAhead may wait however small the congestion windows are.
+const minAhead = 64 << 10
+
+// waiting is how much was not scheduled yet.
+func (c *conn) waiting() uint32 { return uint32(max(int64(c.sndEnd-c.sndNxt), 0)) }
 
 // push schedules what may go: first what was lost with a path, then new data.
 // Every round gives a burst to a subflow or ends, and bursts are bounded by
@@ -42,6 +51,7 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		s.watch(e, c)
 		return
 	}
+	before := c.waiting()
 	subs := s.look(e, c)
 	for c.again != 0 && s.pushAgain(e, c, subs) {
 	}
@@ -67,6 +77,9 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 	}
 	if c.joined && c.cur != 0 && c.again == 0 && !after(c.wndEnd, c.sndNxt) {
 		s.unblock(e, c, subs)
+	}
+	if half := c.ahead / 2; before >= half && c.waiting() < half && !c.shut {
+		s.tell(c, tcp.Writable) // the next DATA_ACK may be long in coming
 	}
 	s.pushFin(c)
 	s.watch(e, c)
@@ -260,6 +273,7 @@ func (s *Set) acked(e *tcp.Env, c *conn, ack, edge uint64) {
 		return
 	}
 	c.sndUna = ack
+	c.stall.Acked(e.Now, uint32(ack), uint32(c.sndEnd))
 	c.backoff = 0
 	if c.finSent && ack == c.sndNxt {
 		c.finAcked = true

@@ -81,7 +81,7 @@ func (s *Set) Accept(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn *tcp.Segment) (
 	if s.conf.Enabled && syn.RawLen > 0 {
 		s.offered(e, c, sf, syn)
 	}
-	s.buffers(c, &p)
+	s.buffers(e, c, &p)
 	sf.tcp.Accept(e, t, p, syn)
 	s.wrap(c, sf)
 	return s.flowHandle(sf), true
@@ -107,7 +107,7 @@ func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bo
 		s.Count.MPCapableSYNTX++
 		c.csum = s.conf.Checksum
 	}
-	s.buffers(c, &p)
+	s.buffers(e, c, &p)
 	sf.tcp.Open(e, t, p)
 	s.wrap(c, sf)
 	return s.connHandle(c), s.flowHandle(sf), true
@@ -115,7 +115,7 @@ func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bo
 
 // buffers sets the limits of a connection. A subflow's are as large: one may
 // have to carry everything.
-func (s *Set) buffers(c *conn, p *tcp.Params) {
+func (s *Set) buffers(e *tcp.Env, c *conn, p *tcp.Params) {
 	if c.plain {
 		return
 	}
@@ -125,7 +125,9 @@ func (s *Set) buffers(c *conn, p *tcp.Params) {
 	if p.SndBuf == 0 {
 		p.SndBuf = s.conf.SndBuf
 	}
-	c.rcvBuf, c.sndBuf = p.RcvBuf, p.SndBuf
+	p.Wrapped = true
+	c.rcv.Begin(&e.Windows, e.Conf.RcvStart, p.RcvBuf)
+	c.sndBuf, c.ahead = p.SndBuf, minAhead
 }
 
 // wrap follows the opening of a connection's first flow.

@@ -194,6 +194,11 @@ func (s *Set) holder(c *conn) (origin uint32, trying bool) {
 // its DATA_ACK and window (RFC 9293, 3.8.6.1), and gives no byte away.
 func (s *Set) probe(e *tcp.Env, c *conn) {
 	c.probeAt = tcp.Never
+	if c.stall.Waited(e.Now) >= e.Conf.PersistFor {
+		s.Count.StallTimeout++ // it answers but hardly reads: its budget is used up
+		s.abort(e, c, tcp.TimedOut)
+		return
+	}
 	c.backoff = min(c.backoff+1, maxBackoff)
 	s.Count.WinProbe++
 	for i := c.first; i != 0; {
@@ -214,7 +219,7 @@ func (s *Set) expireClose(e *tcp.Env, c *conn) bool {
 		s.unanswered(e, c)
 		return false
 	}
-	if c.released && c.nsub > 0 && c.una != c.sndUna {
+	if c.released && c.nsub > 0 && c.una != c.sndUna && c.stall.Waited(e.Now) < linger {
 		c.una, c.closeAt = c.sndUna, e.Now+linger
 		return false
 	}

@@ -147,7 +147,7 @@ func (c *couple) pour(limit *int, data []byte) func(*Shard, mptcp.Conn, tcp.Even
 			c.received += int(d.Len)
 			s.pool.Release(d.Frame)
 		}
-		for *limit >= len(data) && s.Room(k) > 64*len(data) && s.Write(k, data) == len(data) {
+		for *limit >= len(data) && s.Room(k) > 16*len(data) && s.Write(k, data) == len(data) {
 			*limit -= len(data)
 		}
 	}

@@ -390,7 +390,7 @@ func TestFlowsShareAFullPort(t *testing.T) {
 }
 
 func TestVisitIsBounded(t *testing.T) {
-	c := newCouple(t, nil)
+	c := newCouple(t, func(_, b *Config) { b.TCP.RcvStart = b.TCP.RcvBuf })
 	most, visits := 0, 0
 	c.appB.ready = func(s *Shard, k mptcp.Conn, _ tcp.Event) {
 		visits++

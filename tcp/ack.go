@@ -108,6 +108,7 @@ func (c *Conn) deliver(e *Env, id uint32, a *acked) {
 // progress: the peer acknowledged something new.
 func (c *Conn) progress(e *Env) {
 	c.timeouts = 0
+	c.stall.Acked(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	if c.phase == fastRecovery && !c.has(useSACK) && c.sndUna.Before(c.recover) {
 		// Impatient: a burst of losses takes a round trip for each, or one
 		// timeout for all (RFC 6582, 4).

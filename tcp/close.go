@@ -72,7 +72,7 @@ func (c *Conn) timeWait(e *Env) {
 // TimeWait is what must be remembered of a flow in TIME-WAIT.
 func (c *Conn) TimeWait(e *Env) TimeWait {
 	return TimeWait{
-		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(false),
+		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(e, false),
 		HasTS: c.has(useTS), TSRecent: c.tsRecent, until: TSClock(c.waitAt) + 1,
 	}
 }
@@ -90,5 +90,6 @@ func (c *Conn) Orphan(e *Env) {
 // Free releases every node and frame. The Conn is then the zero value.
 func (c *Conn) Free(e *Env) {
 	c.drop(e, true)
+	c.rcv.End(&e.Windows)
 	*c = Conn{}
 }

@@ -29,13 +29,15 @@ type Conn struct {
 	lastIn      Time // when an acceptable segment last came
 	lastOut     Time // when payload, SYN or FIN last left
 	rtoBase     Time // when the retransmission timer was last restarted
-	stalled     Time // since when the peer's window is closed; 0: it is not
+	shutAt      Time // since when the peer's window is closed; 0: it is not
+	stall       Stall
 	challengeAt Time // no challenge ACK before it
 	tsRecentAt  Time
 
 	srtt, rttvar, rto Time
 	minRTT, minRTTAt  Time
 	longest           Time // Persevere
+	userTimeout       Time // RFC 5482; 0: none
 	rackSent, rackRTT Time // RFC 8985, 5.2: of the newest delivered node
 
 	iss, sndUna, sndNxt, sndEnd Seq
@@ -72,11 +74,14 @@ type Conn struct {
 	sackSeen       [4]Block // blocks already entered in the scoreboard
 
 	irs, rcvNxt, rcvAdv Seq
-	lastAck             Seq // Last.ACK.sent (RFC 7323, 4.3)
-	finSeq              Seq // of the peer's FIN
-	rcvBuf              uint32
+	lastAck             Seq    // Last.ACK.sent (RFC 7323, 4.3)
+	finSeq              Seq    // of the peer's FIN
+	rcv                 Sizing // the receive buffer
 	rcvBytes            uint32
 	advertise, accept   uint32 // SetWindow
+	rcvRTT              uint32 // round trip as the receiver sees it, in us; 0: not known
+	rttMark             uint32 // rcvRTT: the last echo, or the sequence number that ends the measurement
+	rttAt               Time   // when it began, without timestamps
 	rcvq, ofoq          queue
 	ofoHint             uint32
 	blocks              [4]Block // islands of ofoq, the most recent first
@@ -144,6 +149,7 @@ const (
 	echoCE     // the peer's data was marked, and it has not slowed down yet
 	oweCWR     // new data tells the peer that we have
 	cwrKnown   // cwrEnd is valid
+	noKeep     // no keepalive
 )
 
 // owed is what Output must send when it is next called.

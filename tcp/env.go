@@ -15,6 +15,8 @@ type Env struct {
 	Rand  *rand.ChaCha8
 	Conf  *Config
 	Count *Counters
+	// Windows is what the flows may promise together.
+	Windows Budget
 }
 
 // Config holds what all flows of a shard share. The zero value is not usable:
@@ -22,8 +24,9 @@ type Env struct {
 type Config struct {
 	Secret [32]byte // keys ISNs, timestamp offsets and ports; random per start
 
-	RcvBuf uint32 // bytes of receive buffer a flow may announce
-	SndBuf uint32 // bytes of send queue a flow may hold
+	RcvBuf   uint32 // bytes a flow's receive buffer may grow to
+	RcvStart uint32 // bytes it begins with
+	SndBuf   uint32 // bytes a flow's send queue may grow to
 
 	InitialWindow uint32 // segments (RFC 6928)
 	MinRTO        Time
@@ -35,11 +38,12 @@ type Config struct {
 	SynRetries    uint8 // SYN retransmissions before giving up
 	SynAckRetries uint8 // SYN-ACK retransmissions: fewer, it may be a forger whom we answer
 	DataRetries   uint8 // consecutive RTOs before giving up (R2)
-	PersistFor    Time  // how long a zero window is probed before giving up
+	PersistFor    Time  // how long a peer may keep its window shut without taking an eighth of what waits
+	UserTimeout   Time  // how long data may wait unacknowledged, in the same sense (RFC 5482); 0: as DataRetries and PersistFor say
 	KeepIdle      Time  // idle time before the first keepalive probe; 0 is off
 	KeepInterval  Time
 	KeepProbes    uint8
-	FinWait2      Time   // how long an orphaned FIN-WAIT-2 lasts
+	FinWait2      Time   // how long an orphaned FIN-WAIT-2 lasts, and how long an orphan may be without progress
 	MinMSS        uint16 // an MSS below it is taken as it (CVE-2019-11477)
 	ChallengeGap  Time   // least distance of two challenge ACKs of one flow
 	NoTimestamps  bool
@@ -52,7 +56,8 @@ type Config struct {
 // DefaultConfig is what production starts from.
 func DefaultConfig() Config {
 	return Config{
-		RcvBuf: 4 << 20, SndBuf: 4 << 20,
+		RcvBuf: 4 << 20, RcvStart: 128 << 10,
+		SndBuf:        4 << 20,
 		InitialWindow: 10,
 		MinRTO:        200 * Millisecond, // Linux's; RFC 6298, 2.4 says 1 s
 		MaxRTO:        120 * Second,
@@ -81,6 +86,11 @@ type Params struct {
 	Controller uint8  // 0: Config's
 	RcvBuf     uint32 // 0: Config's
 	SndBuf     uint32 // 0: Config's
+	// Wrapped: SetWindow will rule the window, and the wrapper answers for the
+	// memory.
+	Wrapped     bool
+	UserTimeout Time // 0: Config's
+	NoKeepAlive bool // RFC 9293, 3.8.4, MUST-24: the application can turn it off
 	// ISN, if HasISN, is the initial sequence number to use: a tuple taken
 	// over from TIME-WAIT must begin beyond the old flow.
 	ISN    Seq

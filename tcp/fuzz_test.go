@@ -198,7 +198,7 @@ func fuzzCall(o *one, near func(Seq) Seq, next func(int) uint32) {
 	case 7:
 		c.Reserve(int(next(1)), int(next(1)))
 	case 8:
-		c.Unwrap()
+		c.Unwrap(&o.env)
 	case 9:
 		c.Probe()
 	case 10:

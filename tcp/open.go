@@ -59,13 +59,23 @@ func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 		c.peerMSS = defaultMSS4
 	}
 	c.rcvMSS = min(defaultMSS4, max(p.MSS, 1))
-	c.rcvBuf, c.sndBuf = orDefault(p.RcvBuf, e.Conf.RcvBuf), orDefault(p.SndBuf, e.Conf.SndBuf)
+	c.sndBuf = orDefault(p.SndBuf, e.Conf.SndBuf)
+	rcvBuf := orDefault(p.RcvBuf, e.Conf.RcvBuf)
+	if p.Wrapped {
+		c.rcv.Borrow(e.Conf.RcvStart, rcvBuf)
+	} else {
+		c.rcv.Begin(&e.Windows, e.Conf.RcvStart, rcvBuf)
+	}
+	c.userTimeout = orDefault(p.UserTimeout, e.Conf.UserTimeout)
 	c.ctl = p.Controller
 	if c.ctl == 0 {
 		c.ctl = e.Conf.Controller
 	}
-	for c.rcvBuf>>c.rcvScale > 1<<16-1 && c.rcvScale < 14 {
+	for rcvBuf>>c.rcvScale > 1<<16-1 && c.rcvScale < 14 {
 		c.rcvScale++
+	}
+	if p.NoKeepAlive {
+		c.flags |= noKeep
 	}
 	c.quick = quickAcks
 	c.reoMult = 1
@@ -73,7 +83,7 @@ func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 	c.lastIn = e.Now
 }
 
-func orDefault(n, otherwise uint32) uint32 {
+func orDefault[T uint32 | Time](n, otherwise T) T {
 	if n == 0 {
 		return otherwise
 	}
@@ -175,6 +185,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 		c.rto = max(c.rto, 3*Second) // RFC 6298, 5.7
 	}
 	c.timeouts = 0
+	c.beginRcvRTT(e)
 	c.cc.MSS = c.mss()
 	c.cc.Cwnd = initialWindow(e.Conf, c.cc.MSS)
 	if c.has(synAgain) {

@@ -98,7 +98,7 @@ func (c *Conn) endRecovery() {
 func (c *Conn) timedOut(e *Env) {
 	e.Count.Timeouts++
 	c.events |= Stalled
-	if c.timeouts++; c.timeouts > c.dataRetries(e.Conf) && !c.dastardly(e) {
+	if c.timeouts++; c.outOfPatience(e) || c.timeouts > c.dataRetries(e.Conf) && !c.dastardly(e) {
 		c.giveUp(e)
 		return
 	}
@@ -118,7 +118,7 @@ func (c *Conn) timedOut(e *Env) {
 	c.rto = min(2*c.rto, max(c.maxRTO(e.Conf), c.timeout(e.Conf)))
 	c.rtoBase = e.Now
 	c.flags &^= tlpOut | tlpAgain | partial
-	c.setRetry(retryRTO, e.Now+c.rto)
+	c.setRetry(retryRTO, c.soon(e, e.Now+c.rto))
 }
 
 // dastardly: the peer took its window back after we filled it. The
@@ -128,10 +128,10 @@ func (c *Conn) dastardly(e *Env) bool {
 	if c.sndWnd != 0 || c.has(ownCredit) || c.lastIn < c.rtoBase {
 		return false
 	}
-	if c.stalled == 0 {
-		c.stalled = e.Now
+	if c.shutAt == 0 {
+		c.shutAt = e.Now
 	}
 	c.flags |= windowShut
 	c.timeouts--
-	return e.Now-c.stalled < e.Conf.PersistFor
+	return c.stall.Waited(e.Now) < e.Conf.PersistFor
 }

@@ -26,7 +26,8 @@ func (c *Conn) Recv(e *Env) (d frame.Span, at Seq, ok bool) {
 	d, at = n.Span, n.Seq
 	e.Nodes.Free(id) // but not the frame: it goes to the caller
 	c.rcvBytes -= uint32(d.Len)
-	c.offerWindow()
+	c.fit(e, uint32(d.Len))
+	c.offerWindow(e)
 	return d, at, true
 }
 
@@ -57,6 +58,7 @@ func (c *Conn) recv(e *Env, seg *Segment) {
 	}
 	if c.rcvNxt != old {
 		c.events |= Readable
+		c.measureRcvRTT(e, seg)
 	}
 	hole = hole || c.ofoq.head != 0 || c.has(finKnown) && c.rcvNxt != c.finSeq
 	c.scheduleAck(e, hole || c.has(hasDSACK), seg.Len > 0 && c.rcvNxt == old)
@@ -126,7 +128,12 @@ func (c *Conn) take(e *Env, at Seq, d frame.Span, edge Seq) {
 // that sends tiny segments must not pin a frame for each (CVE-2018-5390). It
 // is what the buffer holds at 512 bytes a frame, and no less than a small
 // buffer needs. Out-of-order data may have half of it.
-func (c *Conn) maxNodes() uint32 { return 64 + c.rcvBuf>>9 }
+func (c *Conn) maxNodes() uint32 {
+	if c.has(ownWindow) {
+		return 64 + c.rcv.limit>>9 // the wrapper has a bound of its own
+	}
+	return 64 + c.rcv.Bound()>>9
+}
 
 // keep makes a node behind node prev of q; 0: there is none left.
 func (c *Conn) keep(e *Env, q *queue, prev uint32, at Seq, d frame.Span) uint32 {

@@ -25,6 +25,7 @@ func (c *Conn) Send(e *Env, d frame.Span, mark uint64) bool {
 	d.Flags &= frame.SumKnown
 	n.Span, n.Mark = d, mark
 	c.queue(e.Nodes, id)
+	c.stall.Waits(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	return true
 }
 
@@ -39,17 +40,43 @@ func (c *Conn) queue(ns *Nodes, id uint32) {
 	}
 }
 
-// Room is how many bytes Send still takes. Nodes are bounded like those of the
-// receive queues: tiny writes must not pin a frame each without end.
+// Room is how many bytes Send still takes: what waits unsent is at most what
+// the path takes in the next round trip, so that a slow peer does not make us
+// keep what a fast one sends, and all that is kept is at most the buffer. Nodes
+// are bounded like those of the receive queues: tiny writes must not pin a frame
+// each without end.
 func (c *Conn) Room() uint32 {
 	if c.has(shut) || c.sndq.nodes >= 64+c.sndBuf>>9 {
 		return 0
 	}
-	n := uint32(c.sndEnd - c.sndUna)
+	kept, waits := uint32(c.sndEnd-c.sndUna), c.unsent()
 	if c.state < Established {
-		n-- // the SYN
+		kept, waits = kept-1, kept-1 // the SYN
 	}
-	return c.sndBuf - min(c.sndBuf, n)
+	room := c.sndBuf - min(c.sndBuf, kept)
+	if c.has(ownCredit) {
+		return room
+	}
+	ahead := c.ahead()
+	return min(room, ahead-min(ahead, waits))
+}
+
+// minAhead may wait unsent however small the congestion window is.
+const minAhead = 64 << 10
+
+// ahead is how much may wait unsent: as much again as is in flight, so that the
+// window doubles in slow start without waiting for the application.
+func (c *Conn) ahead() uint32 { return max(c.cc.Cwnd, minAhead) }
+
+// unsent is how much waits.
+func (c *Conn) unsent() uint32 { return uint32(c.sndEnd - c.sndNxt) }
+
+// drained tells the writer, after n new bytes left, when half of what may wait
+// has gone: an ACK that frees something may be long in coming.
+func (c *Conn) drained(n uint32) {
+	if half := c.ahead() / 2; c.unsent() < half && c.unsent()+n >= half {
+		c.events |= Writable
+	}
 }
 
 // Shut ends our sending side: a FIN follows what is queued.
@@ -84,6 +111,7 @@ func (c *Conn) queueFIN(e *Env) {
 	}
 	n.flags = fin
 	c.queue(e.Nodes, id)
+	c.stall.Waits(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	c.flags |= finQueued
 }
 

@@ -100,21 +100,21 @@ func (c *Conn) expirePersist(e *Env) {
 	if !c.has(windowShut) {
 		return // only a node was missing: Output tries again
 	}
-	closed := e.Now - c.stalled
-	if closed >= e.Conf.PersistFor {
-		c.giveUp(e) // the peer answers but never reads: its budget is used up
+	if c.outOfPatience(e) || c.stall.Waited(e.Now) >= e.Conf.PersistFor {
+		c.giveUp(e) // the peer answers but hardly reads: its budget is used up
 		return
 	}
 	e.Count.PersistProbes++
 	c.owe |= oweProbe
-	c.setRetry(retryPersist, e.Now+min(max(closed, c.rto), e.Conf.MaxRTO))
+	closed := e.Now - c.shutAt
+	c.setRetry(retryPersist, c.soon(e, e.Now+min(max(closed, c.rto), e.Conf.MaxRTO)))
 }
 
 // closeWindow: there is something to send, nothing outstanding that would
 // bring an ACK, and no window.
 func (c *Conn) closeWindow(e *Env) {
-	if c.stalled == 0 {
-		c.stalled = e.Now
+	if c.shutAt == 0 {
+		c.shutAt = e.Now
 	}
 	c.flags |= windowShut
 	if c.retryKind == retryNone {
@@ -125,7 +125,7 @@ func (c *Conn) closeWindow(e *Env) {
 func (c *Conn) openWindow() {
 	if c.has(windowShut) {
 		c.flags &^= windowShut
-		c.stalled = 0
+		c.shutAt = 0
 		if c.retryKind == retryPersist {
 			c.stopRetry()
 		}
@@ -160,12 +160,12 @@ func (c *Conn) armRetry(e *Env) {
 		c.setRetry(retryTail, min(tail, rto)) // RFC 8985, 7.2: in place of the RTO
 		return
 	}
-	c.setRetry(retryRTO, rto)
+	c.setRetry(retryRTO, c.soon(e, rto))
 }
 
 // armIdle starts the keepalive timer (RFC 9293, 3.8.4).
 func (c *Conn) armIdle(e *Env) {
-	if e.Conf.KeepIdle > 0 {
+	if e.Conf.KeepIdle > 0 && !c.has(noKeep) {
 		c.idleAt = c.lastIn + e.Conf.KeepIdle
 	}
 }
@@ -179,7 +179,7 @@ func (c *Conn) expireIdle(e *Env) {
 		c.idleAt = e.Now + e.Conf.KeepIdle
 	case c.probes == 0 && e.Now < c.lastIn+e.Conf.KeepIdle:
 		c.armIdle(e)
-	case c.probes >= e.Conf.KeepProbes:
+	case c.probes >= e.Conf.KeepProbes, c.probes > 0 && c.userTimeout > 0 && e.Now-c.lastIn >= c.userTimeout:
 		c.giveUp(e)
 	default:
 		c.probes++

@@ -58,24 +58,25 @@ func (c *Conn) acceptable() uint32 {
 // can tell of it. Each waiting node also takes its share of the nodes the flow
 // may have.
 func (c *Conn) space() uint32 {
-	n := c.rcvBuf - min(c.rcvBuf, c.rcvBytes)
+	n := c.rcv.size - min(c.rcv.size, c.rcvBytes)
 	nodes := c.maxNodes()
 	return min(n, (nodes-min(nodes, c.rcvq.nodes))*512, (1<<16-1)<<c.rcvScale)
 }
 
 // nextEdge is the right edge we would announce now. It never moves back
-// (RFC 9293, 3.8.6), and forward only by a useful step (3.8.6.2.2).
-func (c *Conn) nextEdge() Seq {
+// (RFC 9293, 3.8.6), and forward only by a useful step (3.8.6.2.2), and while
+// frames are short not at all.
+func (c *Conn) nextEdge(e *Env) Seq {
 	edge := c.rcvNxt + Seq(c.space())
 	step := edge.Sub(c.rcvAdv)
-	if step < int32(min(c.rcvBuf/2, uint32(c.ourMSS))) {
+	if e.Windows.Shut || step < int32(min(c.rcv.size/2, uint32(c.ourMSS))) {
 		return c.rcvAdv
 	}
 	return edge
 }
 
 // announce is the window field of a segment that leaves now.
-func (c *Conn) announce(syn bool) uint16 {
+func (c *Conn) announce(e *Env, syn bool) uint16 {
 	if c.has(ownWindow) {
 		n := c.advertise
 		if !syn {
@@ -88,23 +89,36 @@ func (c *Conn) announce(syn bool) uint16 {
 		c.rcvAdv = c.rcvNxt + Seq(wnd)
 		return wnd
 	}
-	wnd := uint32(c.nextEdge() - c.rcvNxt)
-	// Round up: rounding down would take back what was promised.
-	field := min((wnd+1<<c.rcvScale-1)>>c.rcvScale, 1<<16-1)
+	wnd := uint32(c.nextEdge(e) - c.rcvNxt)
+	field := min(RoundWindow(wnd, c.space(), c.rcv.size, c.rcvScale)>>c.rcvScale, 1<<16-1)
 	if edge := c.rcvNxt + Seq(field<<c.rcvScale); edge.After(c.rcvAdv) {
 		c.rcvAdv = edge
 	}
 	return uint16(field)
 }
 
+// RoundWindow is a window of n bytes as its field can tell it: rounded up, since
+// rounding down would take back what was promised. But a peer that sends in
+// small pieces would so be given a byte for each that it sends, for ever: what
+// rounding adds to the free bytes of a buffer is at most a sixteenth of its
+// size. Beyond that the field tells less than is taken (RFC 7323, 2.4).
+func RoundWindow(n, free, size uint32, scale uint8) uint32 {
+	unit := uint32(1) << scale
+	up := (n + unit - 1) &^ (unit - 1)
+	if up > free+max(size/16, unit) {
+		return n &^ (unit - 1)
+	}
+	return up
+}
+
 // offerWindow owes an ACK when the reader made enough room that the peer
 // should hear of it without having sent anything.
-func (c *Conn) offerWindow() {
+func (c *Conn) offerWindow(e *Env) {
 	if c.has(ownWindow) || c.has(finKnown) || !c.synchronized() {
 		return
 	}
-	step, open := uint32(c.nextEdge()-c.rcvAdv), uint32(c.rcvAdv-c.rcvNxt)
-	if step >= c.rcvBuf/2 || step >= 2*uint32(c.rcvMSS) && (step >= c.rcvBuf/4 || open <= c.rcvBuf/8) {
+	step, open, size := uint32(c.nextEdge(e)-c.rcvAdv), uint32(c.rcvAdv-c.rcvNxt), c.rcv.size
+	if step >= size/2 || step >= 2*uint32(c.rcvMSS) && (step >= size/4 || open <= size/8) {
 		c.owe |= oweACK
 	}
 }

@@ -5,7 +5,10 @@ package tcp
 
 // Unwrap gives flow control back to the flow: what SetWindow and Credit
 // overrode is again its own buffer's and the peer's window.
-func (c *Conn) Unwrap() {
+func (c *Conn) Unwrap(e *Env) {
+	limit := c.rcv.limit
+	c.rcv.End(&e.Windows)
+	c.rcv.Begin(&e.Windows, e.Conf.RcvStart, limit)
 	if c.has(ownWindow) {
 		c.rcvAdv = c.rcvNxt + Seq(c.advertise) // promised is promised
 	}

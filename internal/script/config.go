@@ -124,8 +124,8 @@ func ones(mask netip.Addr) (n int) {
 var sysctls = map[string]func(*stack.Config, []int64){
 	"net.ipv4.tcp_sack":             func(c *stack.Config, v []int64) { c.TCP.NoSACK = v[0] == 0 },
 	"net.ipv4.tcp_timestamps":       func(c *stack.Config, v []int64) { c.TCP.NoTimestamps = v[0] == 0 },
-	"net.ipv4.tcp_rmem":             func(c *stack.Config, v []int64) { setRcvBuf(c, v[len(v)/2]) },
-	"net.ipv4.tcp_wmem":             func(c *stack.Config, v []int64) { setSndBuf(c, v[len(v)/2]) },
+	"net.ipv4.tcp_rmem":             setRcvMem,
+	"net.ipv4.tcp_wmem":             func(c *stack.Config, v []int64) { setSndBuf(c, v[len(v)-1]) },
 	"net.ipv4.tcp_syn_retries":      func(c *stack.Config, v []int64) { c.TCP.SynRetries = uint8(v[0]) },
 	"net.ipv4.tcp_synack_retries":   func(c *stack.Config, v []int64) { c.TCP.SynAckRetries = uint8(v[0]) },
 	"net.ipv4.tcp_retries2":         func(c *stack.Config, v []int64) { c.TCP.DataRetries = uint8(v[0]) },
@@ -182,7 +182,15 @@ var inertSysctls = map[string]string{
 	"net.core.default_qdisc":                "",
 }
 
-func setRcvBuf(c *stack.Config, n int64) { c.TCP.RcvBuf, c.MPTCP.RcvBuf = uint32(n), uint32(n) }
+// setRcvBuf fixes the size of receive buffers, as SO_RCVBUF does.
+func setRcvBuf(c *stack.Config, n int64) { setRcvMem(c, []int64{n}) }
+
+// setRcvMem takes "min default max"; one number is a fixed size.
+func setRcvMem(c *stack.Config, v []int64) {
+	limit := uint32(v[len(v)-1])
+	c.TCP.RcvBuf, c.MPTCP.RcvBuf, c.TCP.RcvStart = limit, limit, uint32(v[len(v)/2])
+}
+
 func setSndBuf(c *stack.Config, n int64) { c.TCP.SndBuf, c.MPTCP.SndBuf = uint32(n), uint32(n) }
 
 // controller is the number of a congestion controller by Linux's name.

@@ -11,13 +11,14 @@ import (
 // sockopts are the options that set the host's configuration: they must stand
 // before the first listen or connect.
 var sockopts = map[string]func(*stack.Config, int64){
-	"SO_RCVBUF":     setRcvBuf,
-	"SO_SNDBUF":     setSndBuf,
-	"TCP_KEEPIDLE":  func(c *stack.Config, n int64) { c.TCP.KeepIdle = tcp.Time(n) * tcp.Second },
-	"TCP_KEEPINTVL": func(c *stack.Config, n int64) { c.TCP.KeepInterval = tcp.Time(n) * tcp.Second },
-	"TCP_KEEPCNT":   func(c *stack.Config, n int64) { c.TCP.KeepProbes = uint8(n) },
-	"TCP_SYNCNT":    func(c *stack.Config, n int64) { c.TCP.SynRetries = uint8(n) },
-	"TCP_LINGER2":   func(c *stack.Config, n int64) { c.TCP.FinWait2 = tcp.Time(n) * tcp.Second },
+	"SO_RCVBUF":        setRcvBuf,
+	"SO_SNDBUF":        setSndBuf,
+	"TCP_KEEPIDLE":     func(c *stack.Config, n int64) { c.TCP.KeepIdle = tcp.Time(n) * tcp.Second },
+	"TCP_KEEPINTVL":    func(c *stack.Config, n int64) { c.TCP.KeepInterval = tcp.Time(n) * tcp.Second },
+	"TCP_KEEPCNT":      func(c *stack.Config, n int64) { c.TCP.KeepProbes = uint8(n) },
+	"TCP_USER_TIMEOUT": func(c *stack.Config, n int64) { c.TCP.UserTimeout = tcp.Time(n) * tcp.Millisecond },
+	"TCP_SYNCNT":       func(c *stack.Config, n int64) { c.TCP.SynRetries = uint8(n) },
+	"TCP_LINGER2":      func(c *stack.Config, n int64) { c.TCP.FinWait2 = tcp.Time(n) * tcp.Second },
 	"SO_KEEPALIVE": func(c *stack.Config, n int64) {
 		if n == 0 {
 			c.TCP.KeepIdle = 0

@@ -23,6 +23,7 @@ type Stream struct {
 	Key   uint64 // of the bytes sent
 	Want  uint64 // key of the bytes expected
 	After bool   // send only when the peer's direction has ended
+	Hold  bool   // do not read; Resume ends it
 
 	Sent, Got int64
 	Mismatch  int64 // offset + 1 of the first byte that was not as expected
@@ -31,6 +32,7 @@ type Stream struct {
 	Done      bool // the connection is over, as Err says
 	Err       tcp.Reason
 	shut      bool
+	conn      mptcp.Conn
 }
 
 // Dial begins a connection with a plan.
@@ -46,7 +48,14 @@ func (p *Peer) add(c mptcp.Conn, st *Stream) {
 	if p.streams == nil {
 		p.streams = make(map[mptcp.Conn]*Stream)
 	}
+	st.conn = c
 	p.streams[c] = st
+}
+
+// Resume lets a stream read that did not.
+func (p *Peer) Resume(s *stack.Shard, st *Stream) {
+	st.Hold = false
+	s.Requeue(st.conn, tcp.Readable)
 }
 
 // Accept implements stack.App.
@@ -75,9 +84,8 @@ func (p *Peer) Ready(s *stack.Shard, c mptcp.Conn, ev tcp.Event) {
 }
 
 func (p *Peer) pump(s *stack.Shard, c mptcp.Conn, st *Stream) {
-	for d, ok := s.Recv(c); ok; d, ok = s.Recv(c) {
-		st.check(s.Pool().Bytes(d))
-		s.Pool().Release(d.Frame)
+	if !st.Hold {
+		st.drink(s, c)
 	}
 	eof, done, err := s.Status(c)
 	st.EOF = st.EOF || eof
@@ -88,6 +96,14 @@ func (p *Peer) pump(s *stack.Shard, c mptcp.Conn, st *Stream) {
 		st.Done, st.Err = true, err
 		delete(p.streams, c)
 		s.Close(c)
+	}
+}
+
+// drink reads what there is.
+func (st *Stream) drink(s *stack.Shard, c mptcp.Conn) {
+	for d, ok := s.Recv(c); ok; d, ok = s.Recv(c) {
+		st.check(s.Pool().Bytes(d))
+		s.Pool().Release(d.Frame)
 	}
 }
 
