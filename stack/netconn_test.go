@@ -223,7 +223,7 @@ func TestNetConnLeavesNothing(t *testing.T) {
 				defer stop()
 				switch i % 4 {
 				case 0:
-					c1.Write(noise(5, 1<<20)) // read by nobody
+					c1.Write(noise(5, 1<<17)) // read by nobody
 				case 1:
 					go c1.Write(noise(5, 1<<20))
 					io.CopyN(io.Discard, c2, 1<<18)

@@ -37,7 +37,6 @@ type Conn struct {
 	srtt, rttvar, rto Time
 	minRTT, minRTTAt  Time
 	longest           Time // Persevere
-	userTimeout       Time // RFC 5482; 0: none
 	rackSent, rackRTT Time // RFC 8985, 5.2: of the newest delivered node
 
 	iss, sndUna, sndNxt, sndEnd Seq
@@ -55,6 +54,7 @@ type Conn struct {
 	lostEnd                     Seq    // the highest found lost
 	undone                      Seq    // no other undo before it is acknowledged
 	rstSeq                      Seq
+	userTimeout                 uint32 // ms (RFC 5482); 0: none
 
 	sndWnd, maxWnd uint32
 	credit         uint32
@@ -81,7 +81,7 @@ type Conn struct {
 	advertise, accept   uint32 // SetWindow
 	rcvRTT              uint32 // round trip as the receiver sees it, in us; 0: not known
 	rttMark             uint32 // rcvRTT: the last echo, or the sequence number that ends the measurement
-	rttAt               Time   // when it began, without timestamps
+	rttAt               uint32 // when it began, without timestamps, in us
 	rcvq, ofoq          queue
 	ofoHint             uint32
 	blocks              [4]Block // islands of ofoq, the most recent first

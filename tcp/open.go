@@ -66,7 +66,7 @@ func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 	} else {
 		c.rcv.Begin(&e.Windows, e.Conf.RcvStart, rcvBuf)
 	}
-	c.userTimeout = orDefault(p.UserTimeout, e.Conf.UserTimeout)
+	c.userTimeout = uint32(orDefault(p.UserTimeout, e.Conf.UserTimeout) / Millisecond)
 	c.ctl = p.Controller
 	if c.ctl == 0 {
 		c.ctl = e.Conf.Controller

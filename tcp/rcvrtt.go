@@ -6,7 +6,7 @@ package tcp
 // beginRcvRTT starts with what the handshake told, if it did.
 func (c *Conn) beginRcvRTT(e *Env) {
 	c.rcvRTT = uint32(min(c.srtt/Microsecond, 1<<31))
-	c.rttMark, c.rttAt = uint32(c.rcvAdv), e.Now
+	c.rttMark, c.rttAt = uint32(c.rcvAdv), micros(e.Now)
 }
 
 // measureRcvRTT takes a sample from a segment that brought the next bytes: the
@@ -32,11 +32,11 @@ func (c *Conn) measureRcvRTT(e *Env, seg *Segment) {
 	if !c.rcvNxt.After(Seq(c.rttMark)) {
 		return
 	}
-	us := uint32(min(max((e.Now-c.rttAt)/Microsecond, 1), 1<<31))
+	us := max(micros(e.Now)-c.rttAt, 1)
 	if c.rcvRTT == 0 || us < c.rcvRTT {
 		c.rcvRTT = us
 	}
-	c.rttMark, c.rttAt = uint32(later(c.rcvAdv, c.rcvNxt)), e.Now
+	c.rttMark, c.rttAt = uint32(later(c.rcvAdv, c.rcvNxt)), micros(e.Now)
 }
 
 // minFit is the shortest time over which reading is measured: readers take

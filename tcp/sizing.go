@@ -6,7 +6,7 @@ package tcp
 // leaves the size to the receiver). What was received out of order does not
 // count before it is read, and an application that does not read gets nothing.
 type Sizing struct {
-	began  Time   // of the round trip that is measured
+	began  uint32 // of the round trip that is measured, in us
 	size   uint32 // bytes that may be held unread or be promised
 	limit  uint32 // what size may become
 	took   uint32 // taken by the application since began
@@ -49,15 +49,19 @@ func (z *Sizing) Limit() uint32 { return z.limit }
 // is over and Fit is to be called.
 func (z *Sizing) Took(now Time, n uint32, rtt Time) bool {
 	z.took += min(n, ^z.took)
-	return rtt > 0 && now-z.began >= rtt
+	return rtt > 0 && z.since(now) >= rtt
 }
+
+// since is how long the measurement has lasted. After an hour of silence it is
+// anything: a buffer that was not read has nothing to measure.
+func (z *Sizing) since(now Time) Time { return Time(micros(now)-z.began) * Microsecond }
 
 // Fit takes the measure of a round trip. committed is what is held unread or
 // was promised.
 func (z *Sizing) Fit(e *Env, rtt Time, committed uint32) {
-	elapsed := max(e.Now-z.began, 1)
+	elapsed := max(z.since(e.Now), 1)
 	took := uint32(uint64(z.took) * uint64(min(rtt, elapsed)) / uint64(elapsed))
-	z.began, z.took = e.Now, 0
+	z.began, z.took = micros(e.Now), 0
 	b := &e.Windows
 	if b.tight() {
 		z.giveBack(b, max(2*took+sizingSlack, tightStart), committed)

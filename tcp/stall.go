@@ -3,7 +3,7 @@ package tcp
 // Stall is how long a peer has not made progress. Progress is measured in
 // bytes: a peer that takes a byte a minute holds frames as one that takes none.
 type Stall struct {
-	since Time   // when the stretch began; 0: nothing waits
+	since uint32 // when the stretch began, in ms; 0: nothing waits
 	goal  uint32 // what must be acknowledged to begin another
 }
 
@@ -21,7 +21,7 @@ func (s *Stall) Waits(now Time, una, end uint32) {
 }
 
 func (s *Stall) begin(now Time, una, end uint32) {
-	s.since, s.goal = now, una+max((end-una)/stallShare, 1)
+	s.since, s.goal = max(TSClock(now), 1), una+max((end-una)/stallShare, 1)
 }
 
 // Acked notes that una moved.
@@ -39,14 +39,14 @@ func (s *Stall) Waited(now Time) Time {
 	if s.since == 0 {
 		return 0
 	}
-	return now - s.since
+	return Time(TSClock(now)-s.since) * Millisecond
 }
 
 // patience is how long the peer may be without progress while data waits for
 // it, Never if only retransmissions are counted: what the user wants (RFC 5482),
 // and no more than Config.FinWait2 when nobody is left to care.
 func (c *Conn) patience(conf *Config) Time {
-	p := c.userTimeout
+	p := Time(c.userTimeout) * Millisecond
 	if p == 0 {
 		p = Never
 	}
@@ -64,5 +64,5 @@ func (c *Conn) soon(e *Env, at Time) Time {
 	if p == Never || c.stall.since == 0 {
 		return at
 	}
-	return min(at, max(c.stall.since+p, e.Now))
+	return min(at, e.Now+max(p-c.stall.Waited(e.Now), 0))
 }

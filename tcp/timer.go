@@ -179,7 +179,7 @@ func (c *Conn) expireIdle(e *Env) {
 		c.idleAt = e.Now + e.Conf.KeepIdle
 	case c.probes == 0 && e.Now < c.lastIn+e.Conf.KeepIdle:
 		c.armIdle(e)
-	case c.probes >= e.Conf.KeepProbes, c.probes > 0 && c.userTimeout > 0 && e.Now-c.lastIn >= c.userTimeout:
+	case c.probes >= e.Conf.KeepProbes, c.probes > 0 && c.userTimeout > 0 && e.Now-c.lastIn >= c.patience(e.Conf):
 		c.giveUp(e)
 	default:
 		c.probes++
