@@ -19,6 +19,8 @@ func early(t *testing.T) (w *world, c *conn, put func(sf *subflow, at uint64, n 
 	if c == nil || c.nsub != 2 || !ok {
 		t.Fatal("no connection with two subflows, or no frame")
 	}
+	c.rcv.End(&h.env.Windows)
+	c.rcv.Begin(&h.env.Windows, 4<<20, 4<<20)
 	from := c.rcvNxt
 	put = func(sf *subflow, at uint64, n int) {
 		h.env.Pool.Retain(f)
@@ -58,7 +60,6 @@ func TestEarlyAnywhere(t *testing.T) {
 // long one.
 func TestEarlyScattered(t *testing.T) {
 	w, c, put := early(t)
-	c.rcvBuf = 4 << 20
 	a := w.srv.set.flows.At(c.first)
 	const n = 6000
 	for i := range uint64(n) {
@@ -77,7 +78,8 @@ func TestEarlyScattered(t *testing.T) {
 // buffer, and no further.
 func TestBeyondTheWindow(t *testing.T) {
 	w, c, put := early(t)
-	c.rcvBuf = 64 << 10
+	c.rcv.End(&w.srv.env.Windows)
+	c.rcv.Begin(&w.srv.env.Windows, 64<<10, 64<<10)
 	c.rcvEdge = c.rcvNxt + 1000
 	a := w.srv.set.flows.At(c.first)
 	for at := uint64(0); at < 1<<20; at += 1000 {

@@ -193,7 +193,7 @@ func (s *Set) deliver(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64
 // data-level timeout for each 64 KiB.
 func (c *conn) limit() uint64 {
 	read := c.rcvNxt - uint64(c.rq.bytes)
-	if slack := read + 2*uint64(c.rcvBuf); after(slack, c.rcvEdge) {
+	if slack := read + 2*uint64(c.rcv.Bound()); after(slack, c.rcvEdge) {
 		return slack
 	}
 	return c.rcvEdge

@@ -29,7 +29,6 @@ type Conn struct {
 	lastIn      Time // when an acceptable segment last came
 	lastOut     Time // when payload, SYN or FIN last left
 	rtoBase     Time // when the retransmission timer was last restarted
-	shutAt      Time // since when the peer's window is closed; 0: it is not
 	stall       Stall
 	challengeAt Time // no challenge ACK before it
 	tsRecentAt  Time
@@ -57,6 +56,7 @@ type Conn struct {
 	userTimeout                 uint32 // ms (RFC 5482); 0: none
 
 	sndWnd, maxWnd uint32
+	shutAt         uint32 // since when the peer's window is closed, in ms; 0: it is not
 	credit         uint32
 	sndBuf         uint32
 	sndq           queue

@@ -50,6 +50,7 @@ const (
 func (k *Cookies) Answer(e *Env, t *Tuple, p Params, syn, out *Segment) {
 	k.rotate(e)
 	c := &k.conn
+	p.Wrapped = true // nothing is charged for it
 	c.passiveOpen(e, t, p, syn)
 	if !c.has(useTS) {
 		c.flags &^= useSACK | useScale

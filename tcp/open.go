@@ -29,7 +29,7 @@ func (c *Conn) Accept(e *Env, t *Tuple, p Params, syn *Segment) {
 	c.passiveOpen(e, t, p, syn)
 	if p.Answered {
 		c.owe &^= oweSYN
-		c.announce(true) // what the cookie promised
+		c.announce(e, true) // what the cookie promised
 		c.sndNxt = c.iss + 1
 	}
 }
@@ -62,7 +62,7 @@ func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 	c.sndBuf = orDefault(p.SndBuf, e.Conf.SndBuf)
 	rcvBuf := orDefault(p.RcvBuf, e.Conf.RcvBuf)
 	if p.Wrapped {
-		c.rcv.Borrow(e.Conf.RcvStart, rcvBuf)
+		c.rcv.Borrow(e.Windows.first(e.Conf.RcvStart), rcvBuf)
 	} else {
 		c.rcv.Begin(&e.Windows, e.Conf.RcvStart, rcvBuf)
 	}

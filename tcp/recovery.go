@@ -129,7 +129,7 @@ func (c *Conn) dastardly(e *Env) bool {
 		return false
 	}
 	if c.shutAt == 0 {
-		c.shutAt = e.Now
+		c.shutAt = max(millis(e.Now), 1)
 	}
 	c.flags |= windowShut
 	c.timeouts--

@@ -20,10 +20,7 @@ const sizingSlack = 16 * 1460
 // Begin makes a buffer of start bytes, less if the budget is used up, that may
 // grow to limit.
 func (z *Sizing) Begin(b *Budget, start, limit uint32) {
-	if b.tight() {
-		start = min(start, tightStart)
-	}
-	*z = Sizing{size: min(start, limit), limit: limit, most: 10 * 1460}
+	*z = Sizing{size: min(b.first(start), limit), limit: limit, most: 10 * 1460}
 	z.charge = b.take(z.size)
 	if b.Pool != 0 {
 		z.size = z.charge
@@ -117,6 +114,14 @@ func (b *Budget) limit() uint64 { return Overcommit * b.Pool }
 // tight: a quarter is used. From here on no buffer grows, and new ones begin
 // small, so that the rest lasts for many.
 func (b *Budget) tight() bool { return b.Pool != 0 && b.Used >= b.limit()/4 }
+
+// first is the size of a new buffer that would like to begin with start.
+func (b *Budget) first(start uint32) uint32 {
+	if b.tight() {
+		return min(start, tightStart)
+	}
+	return start
+}
 
 // Full reports that not even a small buffer fits: no connection can begin.
 func (b *Budget) Full() bool { return b.Pool != 0 && b.Used+2*tightStart > b.limit() }

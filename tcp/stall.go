@@ -21,7 +21,7 @@ func (s *Stall) Waits(now Time, una, end uint32) {
 }
 
 func (s *Stall) begin(now Time, una, end uint32) {
-	s.since, s.goal = max(TSClock(now), 1), una+max((end-una)/stallShare, 1)
+	s.since, s.goal = max(millis(now), 1), una+max((end-una)/stallShare, 1)
 }
 
 // Acked notes that una moved.
@@ -39,7 +39,7 @@ func (s *Stall) Waited(now Time) Time {
 	if s.since == 0 {
 		return 0
 	}
-	return Time(TSClock(now)-s.since) * Millisecond
+	return Time(millis(now)-s.since) * Millisecond
 }
 
 // patience is how long the peer may be without progress while data waits for

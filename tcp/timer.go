@@ -106,7 +106,7 @@ func (c *Conn) expirePersist(e *Env) {
 	}
 	e.Count.PersistProbes++
 	c.owe |= oweProbe
-	closed := e.Now - c.shutAt
+	closed := Time(millis(e.Now)-c.shutAt) * Millisecond
 	c.setRetry(retryPersist, c.soon(e, e.Now+min(max(closed, c.rto), e.Conf.MaxRTO)))
 }
 
@@ -114,7 +114,7 @@ func (c *Conn) expirePersist(e *Env) {
 // bring an ACK, and no window.
 func (c *Conn) closeWindow(e *Env) {
 	if c.shutAt == 0 {
-		c.shutAt = e.Now
+		c.shutAt = max(millis(e.Now), 1)
 	}
 	c.flags |= windowShut
 	if c.retryKind == retryNone {
