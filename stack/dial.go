@@ -100,7 +100,7 @@ func (s *Shard) aim(to netip.AddrPort, from *tcp.Addr) (t tcp.Tuple, h hop, err 
 	if !ok || s.impostor(&t.Remote) { // nothing loops back to us
 		return t, h, ErrNoRoute
 	}
-	if s.short() {
+	if s.full() {
 		return t, h, ErrShort
 	}
 	return t, h, nil

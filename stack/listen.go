@@ -61,7 +61,7 @@ func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%6
 // with an MP_JOIN, which is addressed by its token, whatever the port. wait is
 // the flow in TIME-WAIT whose tuple it takes over, or 0.
 func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, wait uint32) Drop {
-	if s.short() {
+	if s.full() {
 		return DropSynPressure
 	}
 	h, ok := s.route(&t.Remote, &t.Local)
@@ -131,7 +131,7 @@ func (s *Shard) redeem(ack *tcp.Segment, t *tcp.Tuple, hash uint32) (d Drop, ok 
 	if !s.cookies.Check(&s.env, t, ack, syn) {
 		return 0, false
 	}
-	if s.short() {
+	if s.full() {
 		return DropSynPressure, true
 	}
 	h, ok := s.route(&t.Remote, &t.Local)

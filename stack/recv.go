@@ -180,6 +180,12 @@ func (s *Shard) reset(p *packet, rst *tcp.Segment) Drop {
 // the ports and cannot run out by our doing.)
 func (s *Shard) short() bool { return s.pool.Free() < s.low }
 
+// full reports whether there is no memory for one more connection: frames are
+// short, or so much was promised to the others that not even a small window
+// could be. A SYN is then dropped in silence: it comes again in a second, when
+// there may be, and a RST would take a frame to say that there never is.
+func (s *Shard) full() bool { return s.short() || s.env.Windows.Full() }
+
 // urgent reports whether a segment is taken though frames are short, down to
 // half the mark: it closes the gap in front of what waits out of order, and so gives
 // frames back as soon as the application reads. Without it the waiting data could hold

@@ -109,7 +109,8 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 	s.waits.max, s.waits.hash = positive(conf.MaxTimeWait, defaultTimeWait), s.hash
 	s.halfOpen = halfOpen{mode: conf.SynCookies, limit: positive(conf.SynBacklog, defaultBacklog), seed: s.hashSeed, ports: map[uint16]int{}}
 	s.seed()
-	s.env = tcp.Env{Pool: pool, Nodes: &s.nodes, Rand: s.rand, Conf: &s.conf.TCP, Count: &s.stats.TCP}
+	windows := tcp.Budget{Pool: uint64(pool.Frames()) * uint64(pool.FrameSize())}
+	s.env = tcp.Env{Windows: windows, Pool: pool, Nodes: &s.nodes, Rand: s.rand, Conf: &s.conf.TCP, Count: &s.stats.TCP}
 	return s, nil
 }
 
@@ -198,6 +199,9 @@ func (s *Shard) next() tcp.Time {
 // Now is the time of the turn. Pool is the shard's frames.
 func (s *Shard) Now() tcp.Time     { return s.env.Now }
 func (s *Shard) Pool() *frame.Pool { return s.pool }
+
+// Promised is how many bytes the receive buffers of all connections have together.
+func (s *Shard) Promised() uint64 { return s.env.Windows.Used }
 
 // SetTap sets who sees the packets; nil: nobody.
 func (s *Shard) SetTap(t Tap) { s.tap = t }

@@ -159,6 +159,7 @@ func (h *Host) leaks() string {
 	say(flows, "flows")
 	say(waits, "in TIME-WAIT")
 	say(timers, "timers")
+	say(int(h.Shard.Promised()), "bytes of receive buffers")
 	used := h.Pool.Frames() - h.Pool.Free()
 	for _, p := range h.Ports {
 		used -= len(p.fill)
