@@ -49,7 +49,7 @@ type host struct {
 func run(ctx context.Context, n Network, offer mptcp.Config, p program, log *slog.Logger, ready func(*host)) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	hurry(log)
+	n.hurry(log)
 	if err := n.verify(); err != nil {
 		return usageError{err}
 	}
@@ -75,20 +75,27 @@ func run(ctx context.Context, n Network, offer mptcp.Config, p program, log *slo
 }
 
 // hurry puts the calling thread ahead of ordinary ones: a shard that waits for
-// others' time slices, some milliseconds each, is a full ring at the NIC. Real-time
-// scheduling moves it at once to a processor that is free, where a nice value only
-// makes its slices longer. It sleeps whenever there is nothing to do, and the
-// kernel keeps a share of each processor for ordinary threads.
-func hurry(log *slog.Logger) {
-	fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
-	if unix.SchedSetAttr(0, &fifo, 0) == nil { // 0 is this thread
-		return
+// others' time slices, some milliseconds each, is a full ring at the NIC.
+func (n *Network) hurry(log *slog.Logger) {
+	if n.Realtime {
+		// Not SCHED_FIFO: where ordinary threads starve behind one, the kernel
+		// takes the processor from it for 50 ms at a time (since Linux 6.12).
+		const ms = 1_000_000
+		reserve := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: schedDeadline, Runtime: 9 * ms / 10, Deadline: ms, Period: ms}
+		err := unix.SchedSetAttr(0, &reserve, 0) // 0 is this thread
+		if err == nil {
+			return
+		}
+		log.Warn("no processor could be reserved for the shard", "why", err)
 	}
 	const first = -20
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, first); err != nil {
 		log.Warn("the shard runs at ordinary priority", "why", err)
 	}
 }
+
+// schedDeadline has no name in x/sys.
+const schedDeadline = 6
 
 // verify finds what is wrong before the NIC is touched.
 func (n *Network) verify() error {

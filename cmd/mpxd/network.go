@@ -25,6 +25,7 @@ type Network struct {
 	XDPMode    xdp.Mode     `name:"xdp-mode" default:"auto" placeholder:"MODE" help:"auto, zero-copy, native or generic. Anything but auto is refused if it cannot be had."`
 	Frames     int          `default:"65536" help:"Frames of 4 KiB for all that is received, queued or sent (${default}: 256 MiB)."`
 	Congestion Congestion   `default:"cubic" placeholder:"NAME" help:"Congestion control of what we send: cubic, newreno or bbr, which also paces (${default})."`
+	Realtime   bool         `help:"Reserve nine tenths of a processor for the shard (SCHED_DEADLINE): on a machine that it shares with others."`
 	Pcap       string       `placeholder:"FILE" help:"Write what is received and sent to a pcapng file: tcpdump cannot see it."`
 }
 

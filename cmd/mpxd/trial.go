@@ -57,7 +57,8 @@ func (t *trial) build() (err error) {
 	if t.phone, err = newPhone(); err != nil {
 		return err
 	}
-	if t.origin, err = t.phone.origin.Serve(lab.Listen{Addr: netip.AddrPortFrom(wanOrigin.Addr(), 0)}); err != nil {
+	// Debian's congestion control, wherever the demo runs.
+	if t.origin, err = t.phone.origin.Serve(lab.Listen{Addr: netip.AddrPortFrom(wanOrigin.Addr(), 0), Congestion: "cubic"}); err != nil {
 		return err
 	}
 	return t.phone.emulator.Do(func() error {
@@ -92,7 +93,9 @@ func (t *trial) serve() error {
 	for name, p := range map[string]netip.Prefix{wifi: wifiProxy, lte: lteProxy, wan: wanProxy} {
 		addrs = append(addrs, fmt.Sprintf("%s=%v", name, p))
 	}
-	args := []string{"serve", "--supervised", "--xdp-mode", t.XDPMode.String(),
+	// The emulator's thread is real-time. On two processors an ordinary thread would
+	// wait for it even while the other processor has less urgent things to do.
+	args := []string{"serve", "--supervised", "--realtime", "--xdp-mode", t.XDPMode.String(),
 		"--interface", strings.Join([]string{wifi, lte, wan}, ","),
 		"--address", strings.Join(append(addrs, service.String()), ","),
 		"--listen", fmt.Sprintf(":%d", servicePort)}
