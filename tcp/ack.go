@@ -68,6 +68,7 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 func (c *Conn) acknowledge(e *Env, ack Seq, a *acked) {
 	for id := c.sndq.head; id != 0 && id != c.fresh; id = c.sndq.head {
 		n := e.Nodes.At(id)
+		e.Count.NodeVisits++
 		if n.end().After(ack) {
 			break
 		}

@@ -13,6 +13,9 @@ type Counters struct {
 	AckOfUnsent, NoACKFlag, NoRoomDrops, OfoDrops, Duplicate    uint64
 	DataAfterClose, NoSYNFlag, ResetIgnored                     uint64
 	SyncookiesSent, SyncookiesRecv, SyncookiesFailed            uint64
+	// NodeVisits is how many nodes of send queues acknowledgements and timeouts
+	// made us look at.
+	NodeVisits uint64
 	// InCE counts marked segments that came, ECNReductions echoes that were
 	// answered, ECNFallbacks SYNs repeated without asking.
 	InCE, ECNReductions, ECNFallbacks uint64

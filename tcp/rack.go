@@ -82,6 +82,7 @@ func (c *Conn) detectLosses(e *Env) (newly bool) {
 	window := c.rackRTT + c.reoWindow()
 	for id := c.flight.head; id != 0; id = c.flight.head {
 		n := e.Nodes.At(id)
+		e.Count.NodeVisits++
 		if n.sent > c.rackSent || n.sent == c.rackSent && !n.end().Before(c.rackEnd) {
 			return newly
 		}
@@ -104,6 +105,7 @@ func (c *Conn) loseLate(e *Env, all bool) {
 	c.gone, c.goneHint, c.goneBytes = chain{}, 0, 0
 	for id := c.sndq.head; id != 0 && id != c.fresh; id = e.Nodes.At(id).Next {
 		n := e.Nodes.At(id)
+		e.Count.NodeVisits++
 		switch {
 		case n.flags&lost != 0:
 			n.flags &^= lost // it is in no list now

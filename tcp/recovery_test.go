@@ -1,13 +1,6 @@
 package tcp
 
-import (
-	"math/rand/v2"
-	"slices"
-	"testing"
-	"time"
-
-	"github.com/mpxd/mpxd/internal/frame"
-)
+import "testing"
 
 // flying is an established Conn with n segments of 1000 bytes in flight, sent
 // 1 ms apart, and an RTT of 100 ms.
@@ -350,53 +343,5 @@ func TestACKOfUnsentIsRefused(t *testing.T) {
 	if o.conn.sackedNodes != 0 {
 		t.Errorf("%d marked", o.conn.sackedNodes)
 	}
-	o.done()
-}
-
-// CVE-2019-11478: blocks that jump about cost a bounded walk, and honest ones
-// still do their work.
-func TestScoreboardWorkIsBounded(t *testing.T) {
-	const n = 20000
-	o := newOne(t)
-	o.conf.SndBuf, o.conf.RcvBuf = 64<<20, 64<<20
-	o.wnd = 65535
-	o.established()
-	o.conn.sndWnd = 1 << 30
-	o.conn.cc.Cwnd = 1 << 30
-	f, _ := o.env.Pool.Get()
-	for range n {
-		o.conn.Send(&o.env, frame.Span{Frame: f, Off: 128, Len: 600}, 0)
-	}
-	o.env.Pool.Release(f)
-	o.out()
-	r := rand.New(rand.NewPCG(3, 3))
-	var took []time.Duration
-	for range 2000 {
-		var seg Segment
-		seg.Seq, seg.Ack, seg.Wnd, seg.Flags = peerISS+1, o.conn.iss+1, 65535, ACK
-		for i := range 4 {
-			at := o.conn.iss + 1 + Seq(r.IntN(n)*600)
-			seg.Opts.SACK[i] = Block{at + 1, at + 2} // covers nothing whole
-		}
-		seg.Opts.NSACK = 4
-		begin := time.Now()
-		o.conn.Input(&o.env, &seg)
-		took = append(took, time.Since(begin))
-	}
-	// The median: a busy machine must not fail the test.
-	slices.Sort(took)
-	per := took[len(took)/2]
-	t.Logf("%v for an ACK with four hostile blocks over %d nodes", per, n)
-	if per > 200*time.Microsecond {
-		t.Error("too slow")
-	}
-	if o.conn.sackedNodes != 0 {
-		t.Error("a part of a node was marked")
-	}
-	o.in(ACK, 1, 1+600*100, 0, Block{1 + 600*200, 1 + 600*(n-1)})
-	if o.conn.sackedNodes != n-201 {
-		t.Errorf("%d marked", o.conn.sackedNodes)
-	}
-	o.in(ACK, 1, 1+600*n, 0)
 	o.done()
 }

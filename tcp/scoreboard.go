@@ -74,6 +74,7 @@ func (c *Conn) enterBlock(e *Env, b Block, a *acked, walk *int) bool {
 	id := c.nearest(e.Nodes, b.From)
 	for ; id != 0 && *walk > 0; *walk-- { // back to the first node that begins at or after From
 		n := e.Nodes.At(id)
+		e.Count.NodeVisits++
 		if n.Prev == 0 || e.Nodes.At(n.Prev).Seq.Before(b.From) {
 			break
 		}
@@ -82,6 +83,7 @@ func (c *Conn) enterBlock(e *Env, b Block, a *acked, walk *int) bool {
 	run, hinted := uint32(0), false
 	for id != 0 && id != c.fresh && *walk > 0 {
 		n := e.Nodes.At(id)
+		e.Count.NodeVisits++
 		if !n.Seq.Before(b.To) {
 			return true
 		}
@@ -180,6 +182,7 @@ func (c *Conn) renege(e *Env) bool {
 	c.forgoUndo()
 	walk := maxWalk
 	for id := c.lastSent(e.Nodes); id != 0; id = e.Nodes.At(id).Prev {
+		e.Count.NodeVisits++
 		if n := e.Nodes.At(id); n.flags&sacked != 0 {
 			n.flags &^= sacked
 			c.relaunch(e.Nodes, id, &walk)

@@ -97,7 +97,7 @@ func (c *Conn) undo(e *Env, a *acked) {
 	c.dupAcks = 0
 	c.undone = c.sndNxt
 	c.lostEnd = c.sndUna
-	c.unlose(e.Nodes)
+	c.unlose(e)
 }
 
 // doubtRACK: what was taken for the arrival of the timeout's retransmission was
@@ -129,12 +129,14 @@ func (c *Conn) slowTimer(e *Env, a *acked) {
 
 // unlose puts the lost nodes back among those in flight. Bounded by the send
 // queue, once per recovery.
-func (c *Conn) unlose(ns *Nodes) {
+func (c *Conn) unlose(e *Env) {
 	walk := maxWalk
 	for id := c.gone.tail; id != 0; id = c.gone.tail {
-		c.leave(ns, id)
-		c.relaunch(ns, id, &walk)
+		e.Count.NodeVisits++
+		c.leave(e.Nodes, id)
+		c.relaunch(e.Nodes, id, &walk)
 	}
+	e.Count.NodeVisits += uint64(maxWalk - walk)
 }
 
 // relaunch puts a node that was sent some time ago among those in flight. Few
