@@ -92,7 +92,7 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 // as the congestion window goes.
 func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	id := c.gone.head
-	if id == 0 || c.has(forwardNew) {
+	if id == 0 || c.has(forwardNew) || c.beyond(e.Nodes.At(id).Seq) {
 		return false
 	}
 	if c.waits(e.Now) {

@@ -108,6 +108,45 @@ func TestRACKAdapts(t *testing.T) {
 	o.done()
 }
 
+// Sixteen recoveries without a DSACK, and the window is small again (RFC 8985,
+// 6.2, step 4).
+func TestRACKForgets(t *testing.T) {
+	o := flying(t, 1)
+	c := &o.conn
+	c.adaptWindow(&acked{dsack: true})
+	for i := range 16 {
+		if c.reoMult != 2 {
+			t.Fatalf("forgotten after %d recoveries", i)
+		}
+		c.phase = fastRecovery
+		c.endRecovery()
+	}
+	if c.reoMult != 1 {
+		t.Errorf("multiplier %d", c.reoMult)
+	}
+	o.done()
+}
+
+// Writes that left in one segment are one segment for DupThresh.
+func TestRACKCountsSegments(t *testing.T) {
+	o := flying(t, 1)
+	o.env.Now -= 99 * Millisecond
+	o.send(500, 100, 0)
+	if s := o.out(); len(s) != 1 || s[0].Len != 500 {
+		t.Fatalf("%+v", s)
+	}
+	o.env.Now += 100 * Millisecond
+	o.in(ACK, 1, 1, 0, Block{1001, 1501})
+	if s := o.out(); len(s) != 0 || o.conn.sackedNodes != 5 {
+		t.Errorf("%v sent, %d nodes SACKed", seqs(s), o.conn.sackedNodes)
+	}
+	o.in(ACK, 1, 1501, 0)
+	if o.conn.sackedJoined != 0 {
+		t.Errorf("%d left", o.conn.sackedJoined)
+	}
+	o.done()
+}
+
 func TestTailLossProbe(t *testing.T) {
 	o := flying(t, 3)
 	o.env.Now -= 97 * Millisecond

@@ -26,6 +26,13 @@ func (c *Conn) usable() uint32 {
 	return uint32(max((c.sndUna + Seq(c.sndWnd)).Sub(c.sndNxt), 0))
 }
 
+// beyond reports whether a segment at seq, sent before, lies beyond a window that
+// the peer took back: it would be dropped. The first one is sent in any case
+// (RFC 9293, 3.8.6).
+func (c *Conn) beyond(seq Seq) bool {
+	return !c.has(ownCredit) && seq.After(c.sndUna) && !seq.Before(c.sndUna+Seq(c.sndWnd))
+}
+
 // Credit lets n more bytes of new data go whatever the peer's window says.
 // From the first call on only credit counts, retransmissions are exempt from
 // any window, and persist is the wrapper's business.
