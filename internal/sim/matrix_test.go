@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -59,6 +58,7 @@ const (
 	matrixHeader   = "# A bulk transfer in each cell: what CUBIC in theory sends in one minute (five with loss), at most 200,000 segments.\n" +
 		"# theory: the line's payload rate; for CUBIC under loss its response function (RFC 9438, 5.1 and 5.2).\n" +
 		"# lost: data frames the link lost; spurious: segments that came twice. No window but the congestion window limits.\n" +
+		"# 200,000 segments are little more than one round trip of 10 Gbit/s and 200 ms: those cells are slow start, as are most of BBR's beside them.\n" +
 		"# go test ./internal/sim -run TestMatrix -update writes this file anew; -v tells more about each cell.\n#\n" +
 		"#  ctl  loss%  rtt/ms  reorder  Mbit/s  segments    ms/all  kbit/s/goodput  %/theory    lost  retrans  spurious  timeouts\n"
 )
@@ -180,7 +180,7 @@ func TestMatrix(t *testing.T) {
 	case *update || os.Getenv("MPXD_FULL") == "1":
 		limit = matrixSegments
 	case testing.Short():
-		limit = 4_000
+		limit = 10_000
 	}
 	all := cells()
 	rows := make([]string, len(all))
@@ -215,9 +215,6 @@ func compareMatrix(t *testing.T, rows []string) {
 		return
 	}
 	file, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		t.Skip("no golden file")
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
