@@ -180,7 +180,7 @@ func TestMatrix(t *testing.T) {
 	case *update || os.Getenv("MPXD_FULL") == "1":
 		limit = matrixSegments
 	case testing.Short():
-		limit = 10_000
+		limit = 5_000
 	}
 	all := cells()
 	rows := make([]string, len(all))
