@@ -75,6 +75,9 @@ func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	sf.tcp.Reserve(0, 0)
 	c.rcv.End(&e.Windows)
 	sf.tcp.Unwrap(e)
+	if !c.shut {
+		s.tell(c, tcp.Writable) // what waited for a DATA_ACK waits no longer
+	}
 	if c.released {
 		sf.tcp.Orphan(e)
 	}
