@@ -169,8 +169,9 @@ func (m *model) cycle(cc *CC, s AckSample) {
 	}
 	done := micros(s.Now)-m.phaseAt > m.minRTT
 	switch gain := m.gain(); {
-	case gain > gainOne: // until that much is in flight, unless losses forbid it
-		done = done && (s.Lost > 0 || s.InFlight >= m.inFlight(cc, gain) || m.bound != 0 && s.InFlight >= m.bound)
+	case gain > gainOne: // until that much is in flight, unless losses or the bound forbid it
+		bounded := m.bound != 0 && s.InFlight+cc.MSS > m.bound // by whole segments
+		done = done && (s.Lost > 0 || s.InFlight >= m.inFlight(cc, gain) || bounded)
 	case gain < gainOne:
 		done = done || s.Pipe <= m.inFlight(cc, gainOne)
 	}
