@@ -139,14 +139,20 @@ func (c *Conn) unlose(e *Env) {
 	e.Count.NodeVisits += uint64(maxWalk - walk)
 }
 
-// relaunch puts a node that was sent some time ago among those in flight. Few
-// of them, if any, were sent before it; should walk not suffice it stands too
-// early and is found lost a little late.
+// relaunch puts a node that was sent some time ago among those in flight. Its
+// place is looked for from the end of theirs that is nearer in time; should walk not
+// suffice it stands too near to that end, and may be found lost a little late.
 func (c *Conn) relaunch(ns *Nodes, id uint32, walk *int) {
 	n := ns.At(id)
-	at, next := uint32(0), c.flight.head
-	for ; next != 0 && ns.At(next).sent < n.sent && *walk > 0; *walk-- {
-		at, next = next, ns.At(next).after
+	at := uint32(0) // the node before its place
+	if tail := c.flight.tail; tail != 0 && ns.At(tail).sent-n.sent < n.sent-ns.At(c.flight.head).sent {
+		for at = tail; at != 0 && ns.At(at).sent > n.sent && *walk > 0; *walk-- {
+			at = ns.At(at).prior
+		}
+	} else {
+		for next := c.flight.head; next != 0 && ns.At(next).sent < n.sent && *walk > 0; *walk-- {
+			at, next = next, ns.At(next).after
+		}
 	}
 	n.flags |= inFlight
 	c.flight.insert(ns, at, id)
