@@ -102,6 +102,9 @@ func TestBursts(t *testing.T) {
 
 // TestHour is an hour of a bad radio: slow, with loss, bursts, jitter and outages. It must be over in seconds.
 func TestHour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("an hour is not short, even a simulated one")
+	}
 	begin := time.Now()
 	l := link.Config{Rate: 2e6, Delay: 40 * ms, Jitter: 30 * ms, Loss: 5000, Burst: link.Burst{Enter: 300, Leave: 200_000, Loss: 800_000},
 		Reorder: 5000, ReorderDelay: 20 * ms, Duplicate: 1000, Corrupt: 500}
