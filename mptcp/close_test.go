@@ -103,8 +103,11 @@ func TestSilenceOnTheOnlyPath(t *testing.T) {
 // return.
 func TestReturns(t *testing.T) {
 	seed, n := rand.Uint64N(1<<32), 6
-	if os.Getenv("MPXD_FULL") != "" {
+	switch {
+	case os.Getenv("MPXD_FULL") != "":
 		n = 60
+	case testing.Short():
+		n = 1
 	}
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 5))
