@@ -225,11 +225,8 @@ func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
 
 // window is what to announce now, relative to the DATA_ACK. Its right edge
 // never moves back (RFC 8684, 3.3.4).
-func (c *conn) window(e *tcp.Env) uint32 {
+func (c *conn) window() uint32 {
 	promised := max(int64(c.rcvEdge-c.rcvNxt), 0)
-	if e.Windows.Shut {
-		return uint32(promised)
-	}
 	return uint32(max(promised, int64(c.free())))
 }
 
@@ -255,10 +252,7 @@ func (s *Set) fit(e *tcp.Env, c *conn, n uint32) {
 // opened reports whether the window grew so much since it was last announced
 // that the peer should hear of it unasked: it was nearly closed and doubled,
 // or it grew by a quarter of the buffer.
-func (c *conn) opened(e *tcp.Env) bool {
-	if e.Windows.Shut {
-		return false
-	}
+func (c *conn) opened() bool {
 	left := int64(c.rcvEdge - c.rcvNxt)
 	grown := int64(c.free()) - left
 	size := int64(c.rcv.Size())

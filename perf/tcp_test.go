@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mpxd/mpxd/internal/link/runner"
+	"github.com/mpxd/mpxd/tcp"
 )
 
 func TestMathis(t *testing.T) {
@@ -48,7 +49,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("%v %v", cells, names)
 	}
 	for _, n := range names {
-		if tcpControllers[n] == 0 || kernelControllers[n] == "" {
+		if _, ours := tcp.ControllerByName(n); !ours || kernelControllers[n] == "" {
 			t.Errorf("%s is not known to both sides", n)
 		}
 	}

@@ -32,8 +32,6 @@ type tcpHost struct {
 	Listen     uint16         `help:"Which port to take connections on."`
 }
 
-var tcpControllers = map[string]uint8{"cubic": tcp.CUBIC, "newreno": tcp.NewReno, "bbr": tcp.BBR}
-
 const (
 	// What mpxd serve has: 256 MiB, of which a connection's buffer may have
 	// 8 MiB.
@@ -76,7 +74,7 @@ func (h *tcpHost) Run(*Report) (err error) {
 func (h *tcpHost) config() stack.Config {
 	conf := stack.Config{Addresses: []stack.Address{{Prefix: h.Address}}, TCP: tcp.DefaultConfig()}
 	conf.TCP.RcvBuf, conf.TCP.SndBuf = tcpBuffer, tcpBuffer
-	conf.TCP.Controller = tcpControllers[h.Controller]
+	conf.TCP.Controller, _ = tcp.ControllerByName(h.Controller) // the flag's enum has known names only
 	return conf
 }
 

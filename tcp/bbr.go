@@ -7,10 +7,9 @@ package tcp
 //
 // Of the later drafts (draft-ietf-ccwg-bbr) it has what is cheap: PROBE_RTT
 // keeps half of the product in flight instead of four segments, and comes
-// twice as often; marks of ECN, and rounds that lose far more than a
-// medium does, put a bound on what is in flight. The bound of 2 % loss is not
-// taken over: a radio loses more, and a proxy for phones exists to carry data
-// over radios. There is no model of policers.
+// twice as often; marks of ECN put a bound on what is in flight. A bound by
+// loss is not taken over: a radio loses more than the drafts' 2 %, and a proxy for
+// phones exists to carry data over radios. There is no model of policers.
 type bbr struct{}
 
 // Gains are in 1/256.
@@ -132,7 +131,7 @@ func (m *model) endRound(s AckSample) {
 	m.round = s.Rate.Total
 }
 
-// limit bounds what is in flight: a queue has overflowed, or is about to. The
+// limit bounds what is in flight: a queue is about to overflow. The
 // bound is raised with each cycle.
 func (m *model) limit(cc *CC, inFlight uint32) {
 	inFlight = min(inFlight, cc.Cwnd)

@@ -72,7 +72,7 @@ func (c *Conn) timeWait(e *Env) {
 // TimeWait is what must be remembered of a flow in TIME-WAIT.
 func (c *Conn) TimeWait(e *Env) TimeWait {
 	return TimeWait{
-		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(e, false),
+		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(false),
 		HasTS: c.has(useTS), TSRecent: c.tsRecent, until: TSClock(c.waitAt) + 1,
 	}
 }

@@ -44,7 +44,7 @@ func (c *Conn) fill(e *Env, seg *Segment, f Flags, at Seq) {
 	}
 	if f&(SYN|RST) == 0 {
 		seg.Flags |= c.echo()
-		seg.Wnd = c.announce(e, false)
+		seg.Wnd = c.announce(false)
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 		o.Has |= HasWScale
 		o.WScale = c.rcvScale
 	}
-	seg.Wnd = c.announce(e, true)
+	seg.Wnd = c.announce(true)
 	if c.sndNxt != c.iss {
 		e.Count.RetransSegs++
 		seg.Again = true

@@ -27,7 +27,7 @@ func (c *Conn) Recv(e *Env) (d frame.Span, at Seq, ok bool) {
 	e.Nodes.Free(id) // but not the frame: it goes to the caller
 	c.rcvBytes -= uint32(d.Len)
 	c.fit(e, uint32(d.Len))
-	c.offerWindow(e)
+	c.offerWindow()
 	return d, at, true
 }
 

@@ -72,7 +72,7 @@ func (z *Sizing) Fit(e *Env, rtt Time, committed uint32) {
 	want := 2*uint64(took) + sizingSlack
 	want += 2 * want * uint64(took-z.most) / uint64(max(z.most, 1))
 	z.most = took
-	if want = min(want, uint64(z.limit)); want > uint64(z.size) && !b.Shut {
+	if want = min(want, uint64(z.limit)); want > uint64(z.size) {
 		grow := b.grow(uint32(want) - z.size)
 		z.size += grow
 		z.charge += grow
@@ -104,9 +104,6 @@ const tightStart = 16 << 10
 type Budget struct {
 	Pool uint64 // bytes of the shard's frames; 0: no bound
 	Used uint64 // bytes of all receive buffers
-	// Shut: frames are short, no window opens. Who sets it calls Reopen on the
-	// flows when it clears it.
-	Shut bool
 }
 
 func (b *Budget) limit() uint64 { return Overcommit * b.Pool }
