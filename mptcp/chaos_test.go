@@ -28,23 +28,35 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-func chaos(t *testing.T, seed uint64) {
-	r := rand.New(rand.NewPCG(seed, 7))
-	n := 1 + r.IntN(3)
-	var ps []*path
+// worst bounds random paths.
+type worst struct {
+	rate, queue   int64
+	delay, jitter int // ms
+	loss          float64
+	oneIn         int // path in so many loses, one delays, and one in one more duplicates
+}
+
+func randomPaths(r *rand.Rand, n int, b worst) (ps []*path) {
 	for range n {
-		p := &path{up: true, rate: 1e6 + r.Int64N(40e6), delay: tcp.Time(1+r.IntN(40)) * tcp.Millisecond, queue: 1<<16 + r.Int64N(1<<20)}
-		if r.IntN(2) == 0 {
-			p.loss = r.Float64() * 0.03
+		p := &path{up: true, rate: 1e6 + r.Int64N(b.rate), delay: tcp.Time(1+r.IntN(b.delay)) * tcp.Millisecond, queue: 1<<16 + r.Int64N(b.queue)}
+		if r.IntN(b.oneIn) == 0 {
+			p.loss = r.Float64() * b.loss
 		}
-		if r.IntN(2) == 0 {
-			p.jitter = tcp.Time(r.IntN(10)+1) * tcp.Millisecond
+		if r.IntN(b.oneIn) == 0 {
+			p.jitter = tcp.Time(r.IntN(b.jitter)+1) * tcp.Millisecond
 		}
-		if r.IntN(3) == 0 {
+		if r.IntN(b.oneIn+1) == 0 {
 			p.dup = r.Float64() * 0.05
 		}
 		ps = append(ps, p)
 	}
+	return ps
+}
+
+func chaos(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 7))
+	n := 1 + r.IntN(3)
+	ps := randomPaths(r, n, worst{rate: 40e6, delay: 40, queue: 1 << 20, loss: 0.03, jitter: 10, oneIn: 2})
 	w := newWorld(t, seed, ps...)
 	w.trace = os.Getenv("MPXD_TRACE") != ""
 	if r.IntN(3) == 0 {

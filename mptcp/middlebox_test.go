@@ -46,20 +46,7 @@ type crossing struct {
 func middleboxes(t *testing.T, seed uint64, total *Counters) {
 	r := rand.New(rand.NewPCG(seed, 9))
 	n := 1 + r.IntN(3)
-	var ps []*path
-	for range n {
-		p := &path{up: true, rate: 1e6 + r.Int64N(20e6), delay: tcp.Time(1+r.IntN(30)) * tcp.Millisecond, queue: 1<<16 + r.Int64N(1<<19)}
-		if r.IntN(3) == 0 {
-			p.loss = r.Float64() * 0.02
-		}
-		if r.IntN(3) == 0 {
-			p.jitter = tcp.Time(r.IntN(8)+1) * tcp.Millisecond
-		}
-		if r.IntN(4) == 0 {
-			p.dup = r.Float64() * 0.05
-		}
-		ps = append(ps, p)
-	}
+	ps := randomPaths(r, n, worst{rate: 20e6, delay: 30, queue: 1 << 19, loss: 0.02, jitter: 8, oneIn: 3})
 	x := &crossing{w: newWorld(t, seed, ps...), r: r, clean: -1, port: 3000}
 	x.w.trace = os.Getenv("MPXD_TRACE") != ""
 	csum := r.IntN(2) == 0
