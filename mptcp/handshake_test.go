@@ -222,6 +222,21 @@ func TestJoins(t *testing.T) {
 	}
 }
 
+// TestJoinsAtOnce: a peer may open all its subflows in one instant, as Linux
+// does: none is refused while the others have not proved themselves.
+func TestJoinsAtOnce(t *testing.T) {
+	w, c, s := twoPaths(t, 23, nil)
+	w.after(400*tcp.Millisecond, func() {
+		for i := range defaultSubflows - 2 {
+			w.join(c.c, 1, uint16(3000+i), false)
+		}
+	})
+	w.finish(c, s)
+	if n := w.srv.set.Count; n.MPJoinAckRx != defaultSubflows-1 || n.MPJoinRejected != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
 func TestJoinLimits(t *testing.T) {
 	w, c, _ := twoPaths(t, 22, func(w *world) { w.cli.set.conf.MaxSubflows = 32 })
 	for i := range 20 {

@@ -4,11 +4,6 @@ import (
 	"github.com/mpxd/mpxd/tcp"
 )
 
-// maxHalfOpen bounds the joins of one connection whose peers have not proved
-// themselves: whoever saw a token can begin any number of them, but each is
-// over within a few round trips.
-const maxHalfOpen = 4
-
 // IsJoin reports whether a SYN carries MP_JOIN: it is addressed by its token, whatever its port.
 func IsJoin(syn *tcp.Segment) bool {
 	if syn.RawLen == 0 || syn.Flags&(tcp.SYN|tcp.ACK) != tcp.SYN {
@@ -68,7 +63,9 @@ func (s *Set) admit(o *options) (c *conn, why Reset) {
 		s.Count.MPJoinRejected++
 		return nil, Prohibited
 	}
-	if live, half := s.census(c); live >= s.conf.MaxSubflows || half >= maxHalfOpen {
+	// Whoever saw a token can begin any number of joins, but each is over within
+	// a few round trips. A peer may open all its subflows in one instant.
+	if live, half := s.census(c); live >= s.conf.MaxSubflows || half >= s.conf.MaxSubflows {
 		s.Count.MPJoinRejected++
 		return nil, LackOfResources
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -81,6 +82,10 @@ var trouble = []string{
 	"InfiniteMapTx", "InfiniteMapRx", "MPCapableDataFallback", "MD5SigFallback", "DssFallback", "SimultConnectFallback", "FallbackFailed",
 	"MPFailTx", "MPFailRx", "NoDSSInWindow", "Blackhole", "AddAddrDrop", "RmAddrDrop",
 }
+
+// TroubleNames are the counters that stay 0 between two peers that understand
+// each other, as [Counters.Trouble] has them but without the group MPTcpExt.
+func TroubleNames() []string { return slices.Clone(trouble) }
 
 // Trouble returns those MPTCP counters that must be 0 and are not.
 func (c Counters) Trouble() Counters {

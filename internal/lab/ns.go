@@ -151,7 +151,7 @@ func deleteLinks() error {
 		return err
 	}
 	for _, l := range links {
-		if l.Type() != "veth" {
+		if t := l.Type(); t != "veth" && t != "bridge" {
 			continue // lo and the kernel's own fallback tunnels cannot be deleted
 		}
 		// The other end's namespace may be closing too and have taken the pair.

@@ -1,0 +1,54 @@
+//go:build linux
+
+package interop
+
+import (
+	"context"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/mpxd/mpxd/internal/lab"
+)
+
+// TestInterop runs the matrix: all of it with MPXD_FULL=1, else every third cell,
+// which are some of every kind, and fewer with -short.
+func TestInterop(t *testing.T) {
+	lab.Root(t)
+	every := 3
+	switch {
+	case os.Getenv("MPXD_FULL") == "1":
+		every = 1
+	case testing.Short():
+		every = 10
+	}
+	for i, c := range Cells() {
+		if i%every != 0 && !chosen() {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			out, err := Run(context.Background(), &c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range out.Failures {
+				t.Error(f)
+			}
+			t.Logf("%d KiB in %v", out.Bytes>>10, out.Took)
+			if t.Failed() {
+				for s, counters := range out.Counts {
+					t.Logf("the %v's: %v", Side(s), changed(counters))
+				}
+			}
+		})
+	}
+}
+
+// chosen reports whether the command line names cells: then all are there to be
+// named.
+func chosen() bool { return strings.Contains(flag.Lookup("test.run").Value.String(), "/") }
+
+func changed(c lab.Counters) lab.Counters {
+	return c.Since(lab.Counters{})
+}
