@@ -21,22 +21,39 @@ func (s *Set) capable(e *tcp.Env, c *conn, sf *subflow, p profile, st stage) boo
 	return true
 }
 
-// offered decides about the MP_CAPABLE of a SYN.
-func (s *Set) offered(e *tcp.Env, c *conn, sf *subflow, syn *tcp.Segment) {
-	var o options
-	o.parse(syn.Raw[:syn.RawLen])
-	if !o.is(subCapable) {
-		return
-	}
-	p, ok := chosen(&o.cap)
+// offered decides about the MP_CAPABLE k of a SYN.
+func (s *Set) offered(e *tcp.Env, c *conn, sf *subflow, k *capableOption) {
+	p, ok := chosen(k)
 	if !ok {
 		s.Count.MPCapableIgnored++
 		return
 	}
 	s.Count.MPCapableSYNRX++
 	if s.capable(e, c, sf, p, capableRcvd) {
-		c.csum = s.conf.Checksum || o.cap.flags&capChecksum != 0 // either side may ask (RFC 8684, 3.1)
+		s.agreed(c, k)
+		c.csum = c.csum || s.conf.Checksum
+		c.remoteKey = k.sender // of version 0
 	}
+}
+
+// agreed takes the flags of the peer's MP_CAPABLE: either side may ask for
+// checksums, and for no joins to the address and port of the initial subflow
+// (RFC 8684, 3.1).
+func (s *Set) agreed(c *conn, k *capableOption) {
+	c.csum = c.csum || k.flags&capChecksum != 0
+	c.noJoin = c.profile != v0 && k.flags&capNoJoin != 0
+}
+
+// mpCapable is an MP_CAPABLE of ours without keys.
+func (s *Set) mpCapable(c *conn, size uint8) capableOption {
+	k := capableOption{version: uint8(c.profile), flags: capHMAC, size: size}
+	if c.csum {
+		k.flags |= capChecksum
+	}
+	if s.conf.NoJoinInitial && c.profile != v0 {
+		k.flags |= capNoJoin
+	}
+	return k
 }
 
 // begin notes a subflow's initial sequence numbers once tcp knows them.
@@ -68,7 +85,7 @@ func (s *Set) beforeKey(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		s.unwrap(e, c, sf)
 		return
 	}
-	if !o.is(subCapable) && o.is(subDSS) && o.dss.flags&dssMap != 0 && o.dss.flags&dssDSN64 == 0 {
+	if c.profile != v0 && !o.is(subCapable) && o.is(subDSS) && o.dss.flags&dssMap != 0 && o.dss.flags&dssDSN64 == 0 {
 		// 32 bits of a DSN cannot be placed without the IDSN, which follows
 		// from the key. The peer will send the data again.
 		s.Count.DSSUnknownKey++
@@ -82,8 +99,12 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 	if seg.Flags&tcp.SYN != 0 {
 		return
 	}
+	if c.profile == v0 {
+		s.onThirdACK(e, c, sf, seg, o)
+		return
+	}
 	if o.is(subCapable) && o.cap.size >= 20 {
-		if o.cap.receiver != c.localKey || o.cap.flags&capExtension != 0 || o.cap.flags&capSHA256 == 0 {
+		if o.cap.receiver != c.localKey || o.cap.flags&capExtension != 0 || o.cap.flags&capHMAC == 0 {
 			s.fallback(e, c, sf, &s.Count.MPCapableFallbackACK) // RFC 8684, 3.1: not what we agreed on
 			return
 		}
@@ -111,6 +132,27 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 			s.declare(sf, mapping{dsn: d.dsn, ssn: d.ssn, len: n, wire: d.length, csum: d.csum, sum: d.sum})
 		}
 	}
+}
+
+// onThirdACK takes what comes first of a peer that speaks version 0. Its key is
+// known since the SYN, and the third ACK is sent once: if it is lost, any other
+// option says as well that they get through (RFC 6824, 3.1 and 3.6).
+func (s *Set) onThirdACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) {
+	k := &o.cap
+	early := seg.Len > 0 && seg.Seq != sf.irs+1
+	switch {
+	case o.is(subCapable) && (k.size != 20 || k.receiver != c.localKey || k.sender != c.remoteKey ||
+		k.flags&capExtension != 0 || k.flags&capHMAC == 0), o.has == 0 && !early:
+		s.fallback(e, c, sf, &s.Count.MPCapableFallbackACK)
+		return
+	case o.has == 0:
+		return
+	case o.is(subCapable):
+		s.Count.MPCapableACKRX++
+	}
+	s.keyKnown(c, sf, c.remoteKey)
+	c.wndEnd = c.sndUna + uint64(seg.Wnd)<<sf.sndScale
+	s.onSegment(e, c, sf, seg, o)
 }
 
 // firstData enters the mapping of an MP_CAPABLE with data: it begins with the
@@ -147,13 +189,15 @@ func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment
 	sf.begin()
 	k := &o.cap
 	if sf.syns > plainSYN || !o.is(subCapable) || k.size != 12 || k.version != uint8(c.profile) ||
-		k.flags&capExtension != 0 || k.flags&capSHA256 == 0 {
+		k.flags&capExtension != 0 || k.flags&capHMAC == 0 {
+		// A listener of version 0 ignores an offer of version 1: the next one
+		// may be of its own (RFC 8684, 3.1).
 		s.Count.MPCapableFallbackSYNACK++
 		s.unwrap(e, c, sf)
 		return
 	}
 	s.Count.MPCapableSYNACKRX++
-	c.csum = c.csum || k.flags&capChecksum != 0
+	s.agreed(c, k)
 	s.keyKnown(c, sf, k.sender)
 	sf.owesKeys = true
 	c.wndEnd = c.sndUna + uint64(seg.Wnd) // not scaled in a SYN

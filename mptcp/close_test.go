@@ -40,7 +40,7 @@ func TestFinWhosePathDies(t *testing.T) {
 		c.send = 400_000
 		match := func(seg *tcp.Segment) bool {
 			var o options
-			o.parse(seg.Raw[:seg.RawLen])
+			o.parse(v1, seg.Raw[:seg.RawLen])
 			return o.is(subDSS) && o.dss.flags&dssFin != 0
 		}
 		gone := false

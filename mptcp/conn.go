@@ -12,6 +12,7 @@ type conn struct {
 	rcvFin                         uint64 // DSN of the peer's DATA_FIN, if finKnown
 
 	localKey, remoteKey uint64
+	una                 uint64 // sndUna when closeAt was last set: whether an orphan makes progress
 
 	retransAt tcp.Time // data-level retransmission
 	probeAt   tcp.Time // zero-window probe
@@ -25,9 +26,12 @@ type conn struct {
 	ofo   fifo   // out of order, by DSN
 	steps int32  // what searches of ofo may still walk
 
-	again, againTail uint32     // mappings whose data must be sent on another subflow
-	addrs            uint32     // the peer's addresses, a list
-	echo             addrOption // the ADD_ADDR last taken, to be echoed
+	again, againTail uint32 // mappings whose data must be sent on another subflow
+	addrs            uint32 // the peer's addresses, a list
+
+	localPort, remotePort uint16 // of the initial subflow
+
+	echo addrOption // the ADD_ADDR last taken, to be echoed
 
 	self   uint32 // index in the slab
 	first  uint32 // head of the list of subflows
@@ -39,7 +43,7 @@ type conn struct {
 	ahead  uint32 // what may wait unscheduled: the congestion windows together
 	user   uint32
 	local  tcp.Addr // of the initial subflow: address id 0
-	una    uint64   // sndUna when closeAt was last set: whether an orphan makes progress
+	remote tcp.Addr // the same
 
 	event   tcp.Event
 	profile profile
@@ -52,6 +56,7 @@ type conn struct {
 	active bool // we opened it
 	keyed  bool // both keys are known
 	csum   bool // DSS checksums were agreed
+	noJoin bool // the peer takes no joins to the remote address and port of the initial subflow
 	joined bool // it had more than one subflow: no fallback any more
 	resent bool // data was reinjected: no fallback any more
 	short  bool // the peer sends 32-bit DSNs
@@ -161,7 +166,8 @@ func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
 	}
 	c.self, c.plain = ci, true
 	c.retransAt, c.probeAt, c.closeAt, c.reported = tcp.Never, tcp.Never, tcp.Never, tcp.Never
-	c.local = t.Local
+	c.local, c.localPort = t.Local, t.LocalPort
+	c.remote, c.remotePort = t.Remote, t.RemotePort
 	sf, ok := s.attach(c, t)
 	if !ok {
 		s.conns.Free(ci)

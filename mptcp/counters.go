@@ -9,6 +9,7 @@ type Counters struct {
 	MPCapableFallbackACK                                              uint64 // the third ACK or its data had no MP_CAPABLE
 	MPCapableFallbackSYNACK                                           uint64 // the SYN-ACK had none
 	MPCapableIgnored                                                  uint64 // a SYN's MP_CAPABLE was of a form we do not speak
+	MPCapableMute                                                     uint64 // a SYN of version 0 with flag B, dropped
 	MPCapablePlainSYN                                                 uint64 // a SYN came again without it
 	MPFallbackTokenInit                                               uint64 // no key was found
 
@@ -17,6 +18,7 @@ type Counters struct {
 	MPJoinNoTokenFound                                    uint64
 	MPJoinSynAckHMacFailure, MPJoinAckHMacFailure         uint64
 	MPJoinRejected                                        uint64 // a limit, or the connection takes no more
+	MPJoinInitial                                         uint64 // to the address and port of the initial subflow, which we had asked not to be joined
 	MPJoinNoOption                                        uint64 // the third ACK or SYN-ACK had no MP_JOIN
 	MPJoinAckAgain                                        uint64 // a third ACK came again
 

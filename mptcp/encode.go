@@ -115,9 +115,13 @@ func (a *addrOption) size() int {
 	return n
 }
 
-// put writes an ADD_ADDR of version 1.
-func (a *addrOption) put(seg *tcp.Segment) {
-	b := begin(seg, subAddAddr, bit(a.echo), a.size())
+// put writes an ADD_ADDR.
+func (a *addrOption) put(seg *tcp.Segment, p profile) {
+	low := bit(a.echo)
+	if p == v0 {
+		low = a.family()
+	}
+	b := begin(seg, subAddAddr, low, a.size())
 	b[3] = a.id
 	n := 4 + copy(b[4:], a.addr.Bytes())
 	if a.hasPort {
@@ -134,7 +138,14 @@ func (r *removeOption) put(seg *tcp.Segment) {
 	copy(begin(seg, subRemoveAddr, 0, 3+int(r.n))[3:], r.ids[:r.n])
 }
 
-func putPrio(seg *tcp.Segment, backup bool) { begin(seg, subPrio, bit(backup), 3) }
+// put writes an MP_PRIO; only one of version 0 has an id.
+func (r prioOption) put(seg *tcp.Segment) {
+	if r.hasID {
+		begin(seg, subPrio, bit(r.backup), 4)[3] = r.id
+		return
+	}
+	begin(seg, subPrio, bit(r.backup), 3)
+}
 
 func putFail(seg *tcp.Segment, dsn uint64) {
 	b := begin(seg, subFail, 0, 12)

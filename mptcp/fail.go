@@ -90,7 +90,7 @@ func (s *Set) afterwards(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment) {
 		return
 	}
 	var o options
-	o.parse(seg.Raw[:seg.RawLen])
+	o.parse(c.profile, seg.Raw[:seg.RawLen])
 	dss := o.is(subDSS)
 	if dss && o.dss.flags&dssMap != 0 && o.dss.length == 0 {
 		s.Count.InfiniteMapRx++

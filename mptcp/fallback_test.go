@@ -96,7 +96,7 @@ func TestStripped(t *testing.T) {
 		{"pure ACKs to the client", func(seg *tcp.Segment, to bool) bool { return !to && seg.Len == 0 }},
 		{"DATA_FIN", func(seg *tcp.Segment, _ bool) bool {
 			var o options
-			o.parse(seg.Raw[:seg.RawLen])
+			o.parse(v1, seg.Raw[:seg.RawLen])
 			return o.is(subDSS) && o.dss.flags&dssFin != 0
 		}},
 	} {

@@ -10,10 +10,17 @@ import (
 // small runs one connection over one path that is edited first, and checks
 // that all bytes arrive and nothing is left.
 func small(t *testing.T, name string, edit func(w *world), check func(t *testing.T, w *world)) {
+	for _, v := range []profile{v0, v1} {
+		smallOf(t, v, fmt.Sprintf("%s, version %d", name, v), edit, check)
+	}
+}
+
+func smallOf(t *testing.T, v profile, name string, edit func(w *world), check func(t *testing.T, w *world)) {
 	t.Run(name, func(t *testing.T) {
 		for _, plan := range [][2]int64{{5000, 20000}, {0, 100_000}, {100_000, 0}, {1, 1}} {
 			for _, quiet := range []bool{false, true} { // quiet: the server waits for the request's end
 				w := newWorld(t, 11, &path{up: true, delay: 10 * tcp.Millisecond})
+				w.v = v
 				edit(w)
 				c, s := w.pair(plan[0], plan[1])
 				s.waitEOF = quiet
@@ -45,13 +52,13 @@ func dropNth(n int, server bool, match func(seg *tcp.Segment) bool) func(*tcp.Se
 
 func isThird(seg *tcp.Segment) bool {
 	var o options
-	o.parse(seg.Raw[:seg.RawLen])
+	o.parse(v1, seg.Raw[:seg.RawLen])
 	return seg.Flags&tcp.SYN == 0 && o.is(subCapable) && o.cap.size == 20
 }
 
 func TestHandshakes(t *testing.T) {
 	mptcp := func(t *testing.T, w *world) {
-		if n := w.srv.set.Count; n.MPCapableACKRX != 1 || n.DssFallback+n.FallbackFailed != 0 {
+		if n := w.srv.set.Count; n.MPCurrEstab != 1 || n.DssFallback+n.FallbackFailed != 0 {
 			t.Errorf("not MPTCP: %+v", n)
 		}
 	}
@@ -127,13 +134,18 @@ func TestHandshakes(t *testing.T) {
 			}
 		}
 	}, plain)
-	small(t, "later version", func(w *world) {
-		w.paths[0].strip = func(seg *tcp.Segment, to bool) {
-			if to && seg.Flags&tcp.SYN != 0 && seg.RawLen > 0 {
-				seg.Raw[2] |= 2
+	version := func(n byte) func(w *world) {
+		return func(w *world) {
+			w.paths[0].strip = func(seg *tcp.Segment, to bool) {
+				if to && seg.Flags&tcp.SYN != 0 && seg.RawLen > 0 {
+					seg.Raw[2] |= n
+				}
 			}
 		}
-	}, mptcp)
+	}
+	smallOf(t, v1, "later version", version(2), mptcp)
+	smallOf(t, v0, "later version with a key", version(2), plain)
+	smallOf(t, v0, "the unpublished version with a key", version(1), plain)
 	small(t, "no algorithm", func(w *world) {
 		w.paths[0].strip = func(seg *tcp.Segment, to bool) {
 			if to && seg.Flags&tcp.SYN != 0 && seg.RawLen > 0 {

@@ -78,15 +78,15 @@ func (x *hostile) option(c *conn, sf *subflow) {
 		}
 		d.put(seg)
 	case 5:
-		(&addrOption{id: uint8(x.dice(12)), addr: tcp.AddrFrom4([4]byte{byte(x.dice(256)), 0, 0, 1}), echo: x.dice(2) == 0}).put(seg)
+		(&addrOption{id: uint8(x.dice(12)), addr: tcp.AddrFrom4([4]byte{byte(x.dice(256)), 0, 0, 1}), echo: x.dice(2) == 0}).put(seg, c.profile)
 	case 6:
 		a := addrOption{id: uint8(x.dice(12)), addr: tcp.AddrFrom4([4]byte{10, 0, 0, byte(x.dice(20))}), signed: true}
 		a.mac = c.profile.addrMAC(c.remoteKey, c.localKey, &a)
-		a.put(seg)
+		a.put(seg, c.profile)
 	case 7:
 		(&removeOption{n: 3, ids: [37]uint8{uint8(x.dice(12)), 0, 1}}).put(seg)
 	case 8:
-		putPrio(seg, x.dice(2) == 0)
+		prioOption{backup: x.dice(2) == 0, hasID: c.profile == v0 && x.dice(2) == 0, id: uint8(x.dice(3))}.put(seg)
 	case 9:
 		switch x.dice(3) {
 		case 0:

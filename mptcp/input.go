@@ -22,7 +22,7 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 		return v
 	}
 	var o options
-	o.parse(seg.Raw[:seg.RawLen])
+	o.parse(c.profile, seg.Raw[:seg.RawLen])
 	s.Count.MalformedOptions += uint64(o.bad)
 	if sf.stage == capableRcvd {
 		s.beforeKey(e, c, sf, seg, &o)

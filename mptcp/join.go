@@ -10,7 +10,7 @@ func IsJoin(syn *tcp.Segment) bool {
 		return false
 	}
 	var o options
-	o.parse(syn.Raw[:syn.RawLen])
+	o.parse(v1, syn.Raw[:syn.RawLen])
 	return o.is(subJoin) && o.join.size == 12
 }
 
@@ -19,8 +19,8 @@ func IsJoin(syn *tcp.Segment) bool {
 func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segment) (Flow, bool) {
 	s.Count.MPJoinSynRx++
 	var o options
-	o.parse(syn.Raw[:syn.RawLen])
-	c, why := s.admit(&o)
+	o.parse(v1, syn.Raw[:syn.RawLen])
+	c, why := s.admit(t, &o)
 	var sf *subflow
 	if why == Unspecified {
 		var ok bool
@@ -29,7 +29,7 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 		}
 	}
 	if why != Unspecified {
-		if tcp.Reset(syn, reset) {
+		if tcp.Reset(syn, reset) && (c == nil || c.profile.explains()) {
 			s.Count.MPRstTx++
 			resetOption{reason: why, transient: why == LackOfResources}.put(reset)
 		}
@@ -49,7 +49,7 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 
 // admit finds the connection a join is for. Why is Unspecified if it may
 // proceed.
-func (s *Set) admit(o *options) (c *conn, why Reset) {
+func (s *Set) admit(t *tcp.Tuple, o *options) (c *conn, why Reset) {
 	ci := uint32(0)
 	if o.is(subJoin) && o.join.size == 12 {
 		ci = s.tokens.get(o.join.token)
@@ -61,13 +61,17 @@ func (s *Set) admit(o *options) (c *conn, why Reset) {
 	c = s.conns.At(ci)
 	if !c.keyed || c.plain || c.over || c.released {
 		s.Count.MPJoinRejected++
-		return nil, Prohibited
+		return c, Prohibited
+	}
+	if s.conf.NoJoinInitial && c.profile != v0 && t.Local == c.local && t.LocalPort == c.localPort {
+		s.Count.MPJoinInitial++
+		return c, Prohibited // our C flag said so (RFC 8684, 3.1)
 	}
 	// Whoever saw a token can begin any number of joins, but each is over within
 	// a few round trips. A peer may open all its subflows in one instant.
 	if live, half := s.census(c); live >= s.conf.MaxSubflows || half >= s.conf.MaxSubflows {
 		s.Count.MPJoinRejected++
-		return nil, LackOfResources
+		return c, LackOfResources
 	}
 	return c, Unspecified
 }
@@ -183,6 +187,9 @@ func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uin
 	c := s.conn(h)
 	if c == nil || !c.keyed || c.plain || c.over || int(c.nsub) >= s.conf.MaxSubflows || !s.confirmed(c) {
 		return 0, false
+	}
+	if c.noJoin && t.Remote == c.remote && t.RemotePort == c.remotePort {
+		return 0, false // the peer's C flag (RFC 8684, 3.1)
 	}
 	sf, ok := s.attach(c, t)
 	if !ok {

@@ -48,6 +48,8 @@ func middleboxes(t *testing.T, seed uint64, total *Counters) {
 	n := 1 + r.IntN(3)
 	ps := randomPaths(r, n, worst{rate: 20e6, delay: 30, queue: 1 << 19, loss: 0.02, jitter: 8, oneIn: 3})
 	x := &crossing{w: newWorld(t, seed, ps...), r: r, clean: -1, port: 3000}
+	x.w.v = profile(r.IntN(2))
+	x.w.cli.set.conf.Short = r.IntN(2) == 0
 	x.w.trace = os.Getenv("MPXD_TRACE") != ""
 	csum := r.IntN(2) == 0
 	x.w.cli.set.conf.Checksum = csum

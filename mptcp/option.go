@@ -26,8 +26,7 @@ const (
 	capChecksum  = 0x80 // A
 	capExtension = 0x40 // B
 	capNoJoin    = 0x20 // C
-	capSHA256    = 0x01 // H
-	capCrypto    = 0x1f // D to H
+	capHMAC      = 0x01 // H: HMAC-SHA256, or HMAC-SHA1 in version 0
 )
 
 // Flags of DSS (RFC 8684, 3.3).
@@ -54,7 +53,7 @@ type options struct {
 	fail  uint64 // DSN
 	close uint64 // key
 	reset resetOption
-	prio  bool // B
+	prio  prioOption
 }
 
 type capableOption struct {
@@ -96,6 +95,14 @@ type addrOption struct {
 	mac     uint64
 }
 
+// prioOption asks to use a path last, or no longer so. With an id, which only
+// version 0 has, it means all subflows of that address of the sender.
+type prioOption struct {
+	backup bool
+	hasID  bool
+	id     uint8
+}
+
 // removeOption holds address ids: as many as an option can carry.
 type removeOption struct {
 	n   uint8
@@ -109,9 +116,10 @@ type resetOption struct {
 
 func (o *options) is(t subtype) bool { return o.has&(1<<t) != 0 }
 
-// parse reads the options of kind 30 that tcp kept raw. Malformed options are
+// parse reads the options of kind 30 that tcp kept raw, of a connection with
+// profile p; those that begin a connection or join one have the same form in all. Malformed options are
 // skipped and counted in bad.
-func (o *options) parse(raw []byte) {
+func (o *options) parse(p profile, raw []byte) {
 	o.has, o.bad = 0, 0
 	for len(raw) >= 2 && int(raw[1]) >= 2 && int(raw[1]) <= len(raw) {
 		b := raw[:raw[1]]
@@ -124,7 +132,7 @@ func (o *options) parse(raw []byte) {
 		if o.is(t) {
 			continue
 		}
-		if o.one(t, b) {
+		if o.one(p, t, b) {
 			o.has |= 1 << t
 		} else {
 			o.bad++
@@ -133,7 +141,7 @@ func (o *options) parse(raw []byte) {
 }
 
 // one reads option b of subtype t.
-func (o *options) one(t subtype, b []byte) bool {
+func (o *options) one(p profile, t subtype, b []byte) bool {
 	switch t {
 	case subCapable:
 		return o.cap.parse(b)
@@ -142,13 +150,12 @@ func (o *options) one(t subtype, b []byte) bool {
 	case subDSS:
 		return o.dss.parse(b)
 	case subAddAddr:
-		return o.add.parse(b)
+		return o.add.parse(p, b)
 	case subRemoveAddr:
 		o.rm.n = uint8(copy(o.rm.ids[:], b[3:]))
 		return len(b) > 3
 	case subPrio:
-		o.prio = b[2]&1 != 0
-		return len(b) == 3
+		return o.prio.parse(p, b)
 	case subFail:
 		if len(b) == 12 {
 			o.fail = binary.BigEndian.Uint64(b[4:])
@@ -260,21 +267,34 @@ func number(b []byte) uint64 {
 	return uint64(binary.BigEndian.Uint32(b))
 }
 
-// parse reads ADD_ADDR of version 1: the family follows from the length
-// (RFC 8684, 3.4.1).
-func (a *addrOption) parse(b []byte) bool {
-	if len(b) < 8 {
+// parse reads MP_PRIO (RFC 8684, 3.3.8; RFC 6824, 3.3.8).
+func (r *prioOption) parse(p profile, b []byte) bool {
+	*r = prioOption{backup: b[2]&1 != 0}
+	if p == v0 && len(b) == 4 {
+		r.hasID, r.id = true, b[3]
+		return true
+	}
+	return len(b) == 3
+}
+
+// parse reads ADD_ADDR. In version 1 the low bits beside the subtype are flags,
+// and the family follows from the length (RFC 8684, 3.4.1); in version 0 they
+// are the family's number, and no HMAC follows (RFC 6824, 3.4.1).
+func (a *addrOption) parse(p profile, b []byte) bool {
+	n, low := len(b), b[2]&0xf
+	if n < 8 {
 		return false
 	}
-	*a = addrOption{echo: b[2]&1 != 0, id: b[3]}
-	n := len(b)
-	if !a.echo {
+	*a = addrOption{id: b[3]}
+	if p != v0 {
+		a.echo, a.signed = low&1 != 0, low&1 == 0
+	}
+	if a.signed {
 		if n < 16 {
 			return false
 		}
 		n -= 8
 		a.mac = binary.BigEndian.Uint64(b[n:])
-		a.signed = true
 	}
 	switch n {
 	case 8, 10:
@@ -288,5 +308,13 @@ func (a *addrOption) parse(b []byte) bool {
 		a.hasPort = true
 		a.port = binary.BigEndian.Uint16(b[n-2:])
 	}
-	return true
+	return p != v0 || low == a.family()
+}
+
+// family is the IP version, as version 0 has it in ADD_ADDR.
+func (a *addrOption) family() uint8 {
+	if a.addr.Is4() {
+		return 4
+	}
+	return 6
 }

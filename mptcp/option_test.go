@@ -3,7 +3,6 @@ package mptcp
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"math/rand/v2"
 	"testing"
 
@@ -32,7 +31,7 @@ func decode(t *testing.T, seg *tcp.Segment) layers.TCPOption {
 }
 
 // reread lets our own decoder read it.
-func reread(t *testing.T, seg *tcp.Segment) *options {
+func reread(t *testing.T, p profile, seg *tcp.Segment) *options {
 	t.Helper()
 	b := make([]byte, seg.HeaderLen())
 	seg.Put(b, 1, 2)
@@ -41,7 +40,7 @@ func reread(t *testing.T, seg *tcp.Segment) *options {
 		t.Fatal("header")
 	}
 	o := new(options)
-	o.parse(in.Raw[:in.RawLen])
+	o.parse(p, in.Raw[:in.RawLen])
 	if o.bad != 0 {
 		t.Fatalf("%d bad options in % x", o.bad, b)
 	}
@@ -51,8 +50,9 @@ func reread(t *testing.T, seg *tcp.Segment) *options {
 func key64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
 func TestCapableOption(t *testing.T) {
-	for _, size := range []uint8{4, 12, 20, 22, 24} {
-		want := capableOption{version: 1, flags: capSHA256 | capChecksum, size: size}
+	for _, form := range [][2]uint8{{1, 4}, {1, 12}, {1, 20}, {1, 22}, {1, 24}, {0, 12}, {0, 20}} {
+		version, size := form[0], form[1]
+		want := capableOption{version: version, flags: capHMAC | capChecksum, size: size}
 		if size >= 12 {
 			want.sender = 0x1122334455667788
 		}
@@ -67,11 +67,11 @@ func TestCapableOption(t *testing.T) {
 		}
 		var seg tcp.Segment
 		want.put(&seg)
-		if o := reread(t, &seg); !o.is(subCapable) || o.cap != want {
+		if o := reread(t, v1, &seg); !o.is(subCapable) || o.cap != want {
 			t.Errorf("size %d: %+v", size, o.cap)
 		}
 		g := decode(t, &seg).OptionMPTCPMpCapable
-		if g == nil || g.Version != 1 || !g.A || g.B || g.C || !g.H || g.DataLength != want.length || g.Checksum != want.csum ||
+		if g == nil || g.Version != version || !g.A || g.B || g.C || !g.H || g.DataLength != want.length || g.Checksum != want.csum ||
 			size >= 12 && key64(g.SendKey) != want.sender || size >= 20 && key64(g.ReceivKey) != want.receiver {
 			t.Errorf("size %d: %+v", size, g)
 		}
@@ -87,7 +87,7 @@ func TestJoinOption(t *testing.T) {
 	} {
 		var seg tcp.Segment
 		want.put(&seg)
-		if o := reread(t, &seg); !o.is(subJoin) || o.join != want {
+		if o := reread(t, v1, &seg); !o.is(subJoin) || o.join != want {
 			t.Errorf("%+v read as %+v", want, o.join)
 		}
 		g := decode(t, &seg).OptionMPTCPMpJoin
@@ -125,7 +125,7 @@ func TestDSSOption(t *testing.T) {
 			if int(seg.RawLen) != want.size() {
 				t.Errorf("flags %02x: wrote %d bytes, size says %d", flags, seg.RawLen, want.size())
 			}
-			if o := reread(t, &seg); !o.is(subDSS) || o.dss != want {
+			if o := reread(t, v1, &seg); !o.is(subDSS) || o.dss != want {
 				t.Errorf("flags %02x: %+v read as %+v", flags, want, o.dss)
 			}
 			g := decode(t, &seg).OptionMPTCPDss
@@ -138,32 +138,48 @@ func TestDSSOption(t *testing.T) {
 }
 
 func TestAddressOptions(t *testing.T) {
-	v6 := tcp.Addr{0x20, 1, 0xd, 0xb8, 15: 1}
-	for _, want := range []addrOption{
-		{id: 3, addr: tcp.AddrFrom4([4]byte{10, 1, 2, 3}), signed: true, mac: 0x1122334455667788},
-		{id: 3, addr: tcp.AddrFrom4([4]byte{10, 1, 2, 3}), hasPort: true, port: 8080, signed: true, mac: 1},
-		{id: 4, addr: v6, signed: true, mac: 2},
-		{id: 4, addr: v6, hasPort: true, port: 443, signed: true, mac: 3},
-		{id: 5, addr: v6, echo: true},
-		{id: 5, addr: v6, hasPort: true, port: 443, echo: true},
-		{id: 6, addr: tcp.AddrFrom4([4]byte{10, 1, 2, 3}), echo: true},
-		{id: 6, addr: tcp.AddrFrom4([4]byte{10, 1, 2, 3}), hasPort: true, port: 1, echo: true},
+	v4, v6 := tcp.AddrFrom4([4]byte{10, 1, 2, 3}), tcp.Addr{0x20, 1, 0xd, 0xb8, 15: 1}
+	for _, c := range []struct {
+		p    profile
+		want addrOption
+		size int
+	}{
+		{v1, addrOption{id: 3, addr: v4, signed: true, mac: 0x1122334455667788}, 16},
+		{v1, addrOption{id: 3, addr: v4, hasPort: true, port: 8080, signed: true, mac: 1}, 18},
+		{v1, addrOption{id: 4, addr: v6, signed: true, mac: 2}, 28},
+		{v1, addrOption{id: 4, addr: v6, hasPort: true, port: 443, signed: true, mac: 3}, 30},
+		{v1, addrOption{id: 5, addr: v6, echo: true}, 20},
+		{v1, addrOption{id: 5, addr: v6, hasPort: true, port: 443, echo: true}, 22},
+		{v1, addrOption{id: 6, addr: v4, echo: true}, 8},
+		{v1, addrOption{id: 6, addr: v4, hasPort: true, port: 1, echo: true}, 10},
+		{v0, addrOption{id: 7, addr: v4}, 8},
+		{v0, addrOption{id: 7, addr: v4, hasPort: true, port: 1}, 10},
+		{v0, addrOption{id: 8, addr: v6}, 20},
+		{v0, addrOption{id: 8, addr: v6, hasPort: true, port: 443}, 22},
 	} {
 		var seg tcp.Segment
-		want.put(&seg)
-		if o := reread(t, &seg); !o.is(subAddAddr) || o.add != want {
-			t.Errorf("%+v read as %+v", want, o.add)
+		want := c.want
+		want.put(&seg, c.p)
+		if o := reread(t, c.p, &seg); !o.is(subAddAddr) || o.add != want || int(seg.RawLen) != c.size || want.size() != c.size {
+			t.Errorf("%+v read as %+v, %d bytes", want, o.add, seg.RawLen)
 		}
 		g := decode(t, &seg).OptionMPTCPAddAddr
 		if g == nil || g.E != want.echo || g.AddrID != want.id || g.Port != want.port || !bytes.Equal(g.Address, want.addr.Bytes()) ||
-			want.signed && key64(g.SendHMAC) != want.mac {
+			want.signed && key64(g.SendHMAC) != want.mac || c.p == v0 && g.IPVer != want.family() {
 			t.Errorf("%+v decoded as %+v", want, g)
+		}
+	}
+	// In version 0 the family's number and the length must agree.
+	for _, low := range []byte{0, 1, 6, 15} {
+		var o options
+		if o.parse(v0, []byte{30, 8, 0x30 | low, 1, 10, 1, 2, 3}); o.bad != 1 || o.is(subAddAddr) {
+			t.Errorf("family %d of 4 bytes: %+v", low, o.add)
 		}
 	}
 	var seg tcp.Segment
 	rm := removeOption{n: 3, ids: [37]uint8{1, 0, 9}}
 	rm.put(&seg)
-	if o := reread(t, &seg); o.rm.n != 3 || o.rm.ids != rm.ids {
+	if o := reread(t, v1, &seg); o.rm.n != 3 || o.rm.ids != rm.ids {
 		t.Errorf("%+v", o.rm)
 	}
 	if g := decode(t, &seg).OptionMTCPRemAddr; g == nil || !bytes.Equal(g.AddrIDs, []byte{1, 0, 9}) {
@@ -173,55 +189,37 @@ func TestAddressOptions(t *testing.T) {
 
 func TestSignalOptions(t *testing.T) {
 	var seg tcp.Segment
-	putPrio(&seg, true)
-	if o := reread(t, &seg); !o.is(subPrio) || !o.prio || !decode(t, &seg).OptionMPTCPMpPrio.Backup {
+	prioOption{backup: true}.put(&seg)
+	if o := reread(t, v1, &seg); !o.is(subPrio) || !o.prio.backup || !decode(t, &seg).OptionMPTCPMpPrio.Backup {
 		t.Error("MP_PRIO")
+	}
+	for _, p := range []profile{v0, v1} {
+		seg = tcp.Segment{}
+		want := prioOption{backup: true, hasID: true, id: 200}
+		want.put(&seg)
+		var o options
+		if o.parse(p, seg.Raw[:seg.RawLen]); o.is(subPrio) != (p == v0) || p == v0 && o.prio != want {
+			t.Errorf("MP_PRIO with an id, version %d: %+v", p, o.prio)
+		}
+		if g := decode(t, &seg).OptionMPTCPMpPrio; g == nil || g.AddrID != 200 || !g.Backup {
+			t.Errorf("%+v", g)
+		}
 	}
 	seg = tcp.Segment{}
 	putFail(&seg, 0x1122334455667788)
-	if o := reread(t, &seg); o.fail != 0x1122334455667788 || decode(t, &seg).OptionMTCPMPFail.DSN != o.fail {
+	if o := reread(t, v1, &seg); o.fail != 0x1122334455667788 || decode(t, &seg).OptionMTCPMPFail.DSN != o.fail {
 		t.Error("MP_FAIL")
 	}
 	seg = tcp.Segment{}
 	putFastclose(&seg, 0x8877665544332211)
-	if o := reread(t, &seg); o.close != 0x8877665544332211 || key64(decode(t, &seg).OptionMTCPMPFastClose.ReceivKey) != o.close {
+	if o := reread(t, v1, &seg); o.close != 0x8877665544332211 || key64(decode(t, &seg).OptionMTCPMPFastClose.ReceivKey) != o.close {
 		t.Error("MP_FASTCLOSE")
 	}
 	seg = tcp.Segment{}
 	resetOption{transient: true, reason: Middlebox}.put(&seg)
 	g := decode(t, &seg).OptionMPTCPMPTcpRst
-	if o := reread(t, &seg); !o.reset.transient || o.reset.reason != Middlebox || !g.T || g.U || g.Reason != 6 {
+	if o := reread(t, v1, &seg); !o.reset.transient || o.reset.reason != Middlebox || !g.T || g.U || g.Reason != 6 {
 		t.Error("MP_TCPRST")
-	}
-}
-
-// Vectors made with another implementation:
-//
-//	printf '\1\2\3\4\5\6\7\10' | sha256sum
-//	printf '\241\242\243\244\261\262\263\264' | openssl dgst -sha256 -mac hmac -macopt hexkey:01020304050607081112131415161718
-func TestKeys(t *testing.T) {
-	const a, b = 0x0102030405060708, 0x1112131415161718
-	token, idsn := v1.digest(a)
-	if token != 0x66840dda || idsn != 0xf5a101d3d29d6f72 {
-		t.Errorf("token %08x, IDSN %016x", token, idsn)
-	}
-	for _, c := range []struct {
-		mac  [32]byte
-		want string
-	}{
-		{v1.joinMAC(a, b, 0xa1a2a3a4, 0xb1b2b3b4), "53037f2899475529844115fd07e665d23d3554fb8dde7551287562b1aa8e53de"},
-		{v1.joinMAC(b, a, 0xb1b2b3b4, 0xa1a2a3a4), "864b40428762fd06fa24bb3c5ea12c1bbf6546e7aace88911139aa8f77f90286"},
-	} {
-		if hex.EncodeToString(c.mac[:]) != c.want {
-			t.Errorf("%x, want %s", c.mac, c.want)
-		}
-	}
-	// id, address, port: 0 though the option has none; the last 8 bytes.
-	if m := v1.addrMAC(a, b, &addrOption{id: 5, addr: tcp.AddrFrom4([4]byte{10, 1, 2, 3})}); m != 0x54d2a253e744b6c9 {
-		t.Errorf("%016x", m)
-	}
-	if m := v1.addrMAC(a, b, &addrOption{id: 6, addr: tcp.Addr{0x20, 1, 0xd, 0xb8, 15: 1}, hasPort: true, port: 8080}); m != 0x918bd9ae95aaf90d {
-		t.Errorf("%016x", m)
 	}
 }
 
@@ -283,28 +281,37 @@ func FuzzOptions(f *testing.F) {
 	(&dssOption{flags: dssAck | dssMap | dssDSN64 | dssAck64, length: 9}).put(&seg)
 	f.Add(seg.Raw[:seg.RawLen])
 	f.Add([]byte{30, 3, 0x50, 30, 0, 1})
+	seg = tcp.Segment{}
+	(&addrOption{id: 1, addr: tcp.Addr{15: 1}}).put(&seg, v0)
+	f.Add(seg.Raw[:seg.RawLen])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > tcp.MaxOptions {
 			b = b[:tcp.MaxOptions]
 		}
-		var o, p options
-		o.parse(b)
-		var seg tcp.Segment
-		switch {
-		case o.is(subDSS):
-			o.dss.put(&seg)
-		case o.is(subCapable):
-			o.cap.put(&seg)
-		case o.is(subAddAddr):
-			o.add.put(&seg)
-		case o.is(subJoin) && o.join.size != 24:
-			o.join.put(&seg)
-		default:
-			return
-		}
-		p.parse(seg.Raw[:seg.RawLen])
-		if o.is(subDSS) && p.dss != o.dss || !o.is(subDSS) && (p.cap != o.cap && o.is(subCapable)) {
-			t.Fatalf("% x: %+v, again %+v", b, o, p)
+		for _, p := range []profile{v0, v1} {
+			again(t, p, b)
 		}
 	})
+}
+
+func again(t *testing.T, v profile, b []byte) {
+	var o, p options
+	o.parse(v, b)
+	var seg tcp.Segment
+	switch {
+	case o.is(subDSS):
+		o.dss.put(&seg)
+	case o.is(subCapable):
+		o.cap.put(&seg)
+	case o.is(subAddAddr):
+		o.add.put(&seg, v)
+	case o.is(subJoin) && o.join.size != 24:
+		o.join.put(&seg)
+	default:
+		return
+	}
+	p.parse(v, seg.Raw[:seg.RawLen])
+	if o.is(subDSS) && p.dss != o.dss || !o.is(subDSS) && (p.cap != o.cap && o.is(subCapable) || p.add != o.add && o.is(subAddAddr) && !o.is(subCapable)) {
+		t.Fatalf("% x: %+v, again %+v", b, o, p)
+	}
 }

@@ -69,7 +69,7 @@ func (s *Set) prepare(c *conn, sf *subflow) {
 		need = 12 + onAck
 	case sf.owesEcho:
 		need = c.echo.size()
-	case c.active && !sf.confirmed && !c.joined:
+	case s.tellsKeys(c, sf):
 		need = 20
 	case c.rcvNxt != sf.ackSent || !sf.confirmed:
 		need = onAck
@@ -105,14 +105,14 @@ func (s *Set) onSYN(c *conn, sf *subflow, seg *tcp.Segment) {
 	if sf.syns < 255 {
 		sf.syns++
 	}
-	k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 4}
-	if c.csum {
-		k.flags |= capChecksum
-	}
+	k := s.mpCapable(c, 4)
 	switch sf.stage {
 	case capableSent:
 		if sf.syns > plainSYN {
 			return
+		}
+		if c.profile == v0 {
+			k.size, k.sender = 12, c.localKey
 		}
 		k.put(seg)
 	case capableRcvd, established:
@@ -142,7 +142,7 @@ func (s *Set) onRST(c *conn, sf *subflow, seg *tcp.Segment) {
 		s.Count.MPFailTx++
 		putFail(seg, sf.failDSN)
 	}
-	if sf.owesReset && room(seg) >= 4 {
+	if sf.owesReset && c.profile.explains() && room(seg) >= 4 {
 		s.Count.MPRstTx++
 		resetOption{reason: sf.reason}.put(seg)
 	}
@@ -155,19 +155,18 @@ func (s *Set) onPayload(c *conn, sf *subflow, seg *tcp.Segment) {
 	if m == nil {
 		return
 	}
-	if c.active && !sf.confirmed && !c.joined && m.ssn == 1 && seg.Seq == sf.iss+1 {
+	if c.profile != v0 && c.active && !sf.confirmed && !c.joined && m.ssn == 1 && seg.Seq == sf.iss+1 {
 		// The first data repeats the keys and is mapped by its length
 		// (RFC 8684, 3.1).
-		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 22, sender: c.localKey,
-			receiver: c.remoteKey, length: m.wire, csum: m.csum}
+		k := s.mpCapable(c, 22)
+		k.sender, k.receiver, k.length = c.localKey, c.remoteKey, m.wire
 		if c.csum {
-			k.flags |= capChecksum
-			k.size = 24
+			k.csum, k.size = m.csum, 24
 		}
 		k.put(seg)
 		return
 	}
-	d := dssOption{flags: dssMap | dssDSN64, dsn: m.dsn, ssn: m.ssn, length: m.wire, csum: m.csum, sum: m.sum}
+	d := dssOption{flags: dssMap | s.dsnWidth(c), dsn: m.dsn, ssn: m.ssn, length: m.wire, csum: m.csum, sum: m.sum}
 	s.putDSS(c, sf, seg, &d)
 }
 
@@ -177,10 +176,8 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 	switch {
 	case s.tellsKeys(c, sf) && room(seg) >= 20:
 		// The third ACK (RFC 8684, 3.1).
-		k := capableOption{version: uint8(c.profile), flags: capSHA256, size: 20, sender: c.localKey, receiver: c.remoteKey}
-		if c.csum {
-			k.flags |= capChecksum
-		}
+		k := s.mpCapable(c, 20)
+		k.sender, k.receiver = c.localKey, c.remoteKey
 		k.put(seg)
 		sf.owesKeys = false
 		if c.finDue() {
@@ -192,13 +189,13 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		s.putDSS(c, sf, seg, &dssOption{})
 	case c.finDue() && room(seg) >= onData:
 		sf.owesFin = false
-		d := dssOption{flags: dssMap | dssDSN64 | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
+		d := dssOption{flags: dssMap | s.dsnWidth(c) | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
 		d.csum = ^pseudo(&mapping{dsn: d.dsn, wire: 1})
 		s.putDSS(c, sf, seg, &d)
 	case sf.owesEcho && room(seg) >= c.echo.size():
 		s.Count.EchoAddTx++
 		sf.owesEcho = false
-		c.echo.put(seg)
+		c.echo.put(seg, c.profile)
 		if c.rcvNxt != sf.ackSent {
 			sf.tcp.AckNow()
 		}
@@ -210,9 +207,31 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 }
 
 // tellsKeys reports whether an ACK is to carry both keys: the server may not
-// know ours yet. With a DATA_FIN under way they take turns.
+// know ours yet. With a DATA_FIN under way they take turns. Of version 0 it knows ours
+// since the SYN, and sees by the third ACK that options get through: one tells
+// them, and another one if the SYN-ACK comes again.
 func (s *Set) tellsKeys(c *conn, sf *subflow) bool {
-	return c.active && !sf.confirmed && !c.joined && sf.tx.n == 0 && (sf.owesKeys || !c.finDue())
+	if !c.active || sf.confirmed || c.joined || sf.stage != established {
+		return false
+	}
+	if c.profile == v0 {
+		return sf.owesKeys
+	}
+	return sf.tx.n == 0 && (sf.owesKeys || !c.finDue())
+}
+
+// untold reports whether the third ACK of version 0 has not left: no data goes
+// before it, which would come without the keys.
+func (s *Set) untold(c *conn) bool {
+	return c.profile == v0 && c.nsub == 1 && s.tellsKeys(c, s.only(c))
+}
+
+// dsnWidth is the flag of a DSN's width.
+func (s *Set) dsnWidth(c *conn) uint8 {
+	if c.active && c.profile == v0 && s.conf.Short {
+		return 0
+	}
+	return dssDSN64
 }
 
 // putDSS adds the DATA_ACK to d and writes it, if there is room. A peer that
@@ -220,7 +239,7 @@ func (s *Set) tellsKeys(c *conn, sf *subflow) bool {
 func (s *Set) putDSS(c *conn, sf *subflow, seg *tcp.Segment, d *dssOption) {
 	d.flags |= dssAck
 	d.ack = c.rcvNxt
-	if !c.short {
+	if !c.short && s.dsnWidth(c) != 0 {
 		d.flags |= dssAck64
 	}
 	if d.size() > room(seg) {

@@ -27,16 +27,33 @@ func (s *Set) signalling(e *tcp.Env, c *conn, sf *subflow, o *options) {
 	}
 	if o.is(subPrio) {
 		s.Count.MPPrioRx++
-		sf.backup = o.prio
+		s.onPrio(c, sf, o.prio)
 	}
 }
 
-// onAddAddr verifies an address and owes its echo (RFC 8684, 3.4.1).
+// onPrio takes a wish for one subflow, or of version 0 for all of an address
+// (RFC 6824, 3.3.8).
+func (s *Set) onPrio(c *conn, sf *subflow, p prioOption) {
+	if !p.hasID {
+		sf.backup = p.backup
+		return
+	}
+	for i := c.first; i != 0; {
+		v := s.flows.At(i)
+		i = v.next
+		if v.remoteID == p.id {
+			v.backup = p.backup
+		}
+	}
+}
+
+// onAddAddr verifies an address and owes its echo (RFC 8684, 3.4.1). Version 0
+// has neither (RFC 6824, 3.4.1).
 func (s *Set) onAddAddr(c *conn, sf *subflow, a *addrOption) {
 	if a.echo {
 		return // we announce none
 	}
-	if !a.signed || a.mac != c.profile.addrMAC(c.remoteKey, c.localKey, a) {
+	if c.profile.signs() && a.mac != c.profile.addrMAC(c.remoteKey, c.localKey, a) {
 		s.Count.AddAddrHMac++
 		return // "SHOULD be silently ignored"
 	}
@@ -45,6 +62,9 @@ func (s *Set) onAddAddr(c *conn, sf *subflow, a *addrOption) {
 		return
 	}
 	s.Count.AddAddr++
+	if !c.profile.signs() {
+		return
+	}
 	c.echo = addrOption{echo: true, hasPort: a.hasPort, id: a.id, port: a.port, addr: a.addr}
 	sf.owesEcho = true
 	sf.tcp.AckNow()

@@ -35,11 +35,11 @@ func TestAddAddr(t *testing.T) {
 				k := w.serverConn()
 				want.mac = v1.addrMAC(k.remoteKey, k.localKey, &want) ^ c.flip
 				seg.Opts.Has = 0 // 30 bytes do not fit beside padded timestamps
-				want.put(seg)
+				want.put(seg, v1)
 			})
 			w.txs = func(from *host, seg *tcp.Segment, _ *tcp.Tuple) {
 				var o options
-				if o.parse(seg.Raw[:seg.RawLen]); from == w.srv && o.is(subAddAddr) {
+				if o.parse(v1, seg.Raw[:seg.RawLen]); from == w.srv && o.is(subAddAddr) {
 					echoes++
 					if !o.add.echo || o.add.id != 9 || o.add.addr != want.addr || o.add.port != 5001 || o.is(subDSS) || seg.Len != 0 {
 						t.Errorf("echo %+v", o.add)
@@ -93,7 +93,7 @@ func TestRemoveAddr(t *testing.T) {
 func TestPrio(t *testing.T) {
 	w, a, b := twoPaths(t, 52, nil)
 	b.send = 12 << 20
-	addOption(w, 0, 500*tcp.Millisecond, func(seg *tcp.Segment) { putPrio(seg, true) })
+	addOption(w, 0, 500*tcp.Millisecond, func(seg *tcp.Segment) { prioOption{backup: true}.put(seg) })
 	before := int64(0)
 	w.after(1500*tcp.Millisecond, func() { before = w.paths[0].carried[1] })
 	w.after(2500*tcp.Millisecond, func() {

@@ -46,7 +46,7 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 	if !c.keyed || c.plain || c.over {
 		return
 	}
-	if c.again == 0 && (c.cur == 0 || !c.joined && !after(c.wndEnd, c.sndNxt)) {
+	if c.again == 0 && (c.cur == 0 || s.untold(c) || !c.joined && !after(c.wndEnd, c.sndNxt)) {
 		s.pushFin(c)
 		s.watch(e, c)
 		return

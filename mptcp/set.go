@@ -23,6 +23,12 @@ type Config struct {
 	RcvBuf      uint32 // of an MPTCP connection, over all its subflows
 	SndBuf      uint32
 	Checksum    bool // ask for DSS checksums; what the peer asks for is always done
+	// NoJoinInitial: ask peers (the C flag of RFC 8684, 3.1) not to join the address and port of the initial subflow,
+	// and refuse it; they join what is announced. Peers of version 0 know no such flag, and may.
+	NoJoinInitial bool
+	// Short: send 32-bit DSNs and DATA_ACKs, as Linux 0.89 does, in connections that we open with version 0. They
+	// wrap every 4 GiB (RFC 6824, 3.3.1: not for rates that could do so within a segment's lifetime).
+	Short bool
 	// OwnsToken: a key is drawn until its token satisfies it (the shard's bit field); nil: any.
 	OwnsToken func(token uint32) bool
 }
@@ -74,12 +80,20 @@ func NewSet(conf Config) *Set {
 
 // Accept begins a connection with a SYN (not MP_JOIN) for a listening port. False: a limit is reached; drop the SYN.
 func (s *Set) Accept(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn *tcp.Segment) (Flow, bool) {
+	var o options
+	if s.conf.Enabled {
+		o.parse(v1, syn.Raw[:syn.RawLen])
+	}
+	if o.is(subCapable) && mute(&o.cap) {
+		s.Count.MPCapableMute++
+		return 0, false
+	}
 	c, sf, ok := s.open(t)
 	if !ok {
 		return 0, false
 	}
-	if s.conf.Enabled && syn.RawLen > 0 {
-		s.offered(e, c, sf, syn)
+	if o.is(subCapable) {
+		s.offered(e, c, sf, &o.cap)
 	}
 	s.buffers(e, c, &p)
 	sf.tcp.Accept(e, t, p, syn)
@@ -89,21 +103,26 @@ func (s *Set) Accept(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn *tcp.Segment) (
 
 // Dial begins an active open of plain TCP. user is the application's cookie.
 func (s *Set) Dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
-	return s.dial(e, t, p, user, false)
+	return s.dial(e, t, p, user, false, v1)
 }
 
-// DialMPTCP begins an active open that offers MPTCP. It may become plain TCP.
+// DialMPTCP begins an active open that offers MPTCP of version 1. It may become plain TCP.
 func (s *Set) DialMPTCP(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
-	return s.dial(e, t, p, user, s.conf.Enabled)
+	return s.dial(e, t, p, user, s.conf.Enabled, v1)
 }
 
-func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bool) (Conn, Flow, bool) {
+// DialMPTCPv0 is DialMPTCP that offers version 0 (RFC 6824).
+func (s *Set) DialMPTCPv0(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
+	return s.dial(e, t, p, user, s.conf.Enabled, v0)
+}
+
+func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bool, v profile) (Conn, Flow, bool) {
 	c, sf, ok := s.open(t)
 	if !ok {
 		return 0, 0, false
 	}
 	c.user, c.active = user, true
-	if offer && s.capable(e, c, sf, v1, capableSent) {
+	if offer && s.capable(e, c, sf, v, capableSent) {
 		s.Count.MPCapableSYNTX++
 		c.csum = s.conf.Checksum
 	}

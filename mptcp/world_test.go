@@ -103,6 +103,7 @@ type world struct {
 	srv   *host
 	at    []event
 	mtu   int
+	v     profile // that the client offers
 	seg   tcp.Segment
 	trace bool
 	txs   func(from *host, seg *tcp.Segment, t *tcp.Tuple)
@@ -126,7 +127,7 @@ func newHost(w *world, name string, seed uint64, conf Config) *host {
 }
 
 func newWorld(t *testing.T, seed uint64, paths ...*path) *world {
-	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), paths: paths, mtu: 1460, now: tcp.Second}
+	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), paths: paths, mtu: 1460, v: v1, now: tcp.Second}
 	conf := Config{Enabled: true, RcvBuf: 4 << 20, SndBuf: 4 << 20}
 	w.cli, w.srv = newHost(w, "client", seed, conf), newHost(w, "server", seed+1, conf)
 	return w
@@ -234,7 +235,7 @@ func (h *host) carry(p *path, t *tcp.Tuple, seg *tcp.Segment, payload []byte) {
 
 func describe(seg *tcp.Segment) string {
 	var o options
-	o.parse(seg.Raw[:seg.RawLen])
+	o.parse(v1, seg.Raw[:seg.RawLen])
 	s := fmt.Sprintf("flags %02x seq %d ack %d wnd %d len %d sack %d", seg.Flags, seg.Seq, seg.Ack, seg.Wnd, seg.Len, seg.Opts.NSACK)
 	if o.is(subDSS) {
 		s += fmt.Sprintf(" DSS %02x ack %x dsn %x ssn %d len %d", o.dss.flags, o.dss.ack, o.dss.dsn, o.dss.ssn, o.dss.length)
@@ -526,7 +527,11 @@ func (w *world) status(h *host) string {
 func (w *world) dial(a *app) Conn {
 	t := tuple(0, 1000)
 	w.cli.env.Now = w.now
-	c, f, ok := w.cli.set.DialMPTCP(&w.cli.env, &t, w.params(), 0)
+	dial := w.cli.set.DialMPTCP
+	if w.v == v0 {
+		dial = w.cli.set.DialMPTCPv0
+	}
+	c, f, ok := dial(&w.cli.env, &t, w.params(), 0)
 	if !ok {
 		w.t.Fatal("DialMPTCP failed")
 	}
