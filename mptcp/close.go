@@ -34,6 +34,10 @@ func (s *Set) peerClosed(e *tcp.Env, c *conn, sf *subflow) {
 		s.kill(e, c, sf, ProtocolError)
 		return
 	}
+	if sf.bare > 0 && s.proving(c) {
+		sf.undecided = true
+		return
+	}
 	if sf.bare > 0 && s.revertible(c, sf) {
 		// Peers put a DATA_ACK on a FIN: the options are stripped, and this
 		// is the end of the stream.
@@ -56,6 +60,9 @@ func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
 		return
 	}
 	sf.gone, sf.closing = true, true
+	if !c.plain && sf.joining() {
+		s.decide(e, c)
+	}
 	if c.plain {
 		return
 	}

@@ -138,6 +138,7 @@ type subflow struct {
 	owesFin                 bool // the DATA_FIN is to be told here
 	owesInfinite            bool // plain: the infinite mapping is
 	reverted                bool // plain: it spoke MPTCP, and the peer may not know that it is over
+	undecided               bool // its options are gone; what to do a join that proves itself decides
 	owesEcho                bool // the echo of an ADD_ADDR that came here is
 }
 
@@ -147,13 +148,22 @@ func (s *Set) connHandle(c *conn) Conn     { return Conn(s.conns.Handle(c.self))
 func (s *Set) flowHandle(sf *subflow) Flow { return Flow(s.flows.Handle(sf.self)) }
 func (s *Set) owner(sf *subflow) *conn     { return s.conns.At(sf.conn) }
 
-// only is the first subflow: the only one of a connection in fallback.
+// only is a subflow that is no join in progress: the connection, in fallback
+// and as long as no join succeeded.
 func (s *Set) only(c *conn) *subflow {
-	if c.first == 0 {
-		return nil
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		if !sf.joining() {
+			return sf
+		}
+		i = sf.next
 	}
-	return s.flows.At(c.first)
+	return nil
 }
+
+// joining reports whether a subflow is a join that did not come to an end, or
+// to a bad one.
+func (sf *subflow) joining() bool { return sf.stage >= joinSent && sf.stage <= preEstablished }
 
 // usable reports whether a subflow may be given data.
 func (sf *subflow) usable() bool { return sf.stage == established && !sf.closing }
@@ -194,7 +204,7 @@ func (s *Set) attach(c *conn, t *tcp.Tuple) (*subflow, bool) {
 func (s *Set) detach(e *tcp.Env, sf *subflow) {
 	c := s.owner(sf)
 	s.lost(e, c, sf)
-	if c.plain {
+	if sf.stage == plain {
 		s.rescue(e, c, sf)
 	}
 	s.strip(e, sf)

@@ -31,6 +31,7 @@ func (s *Set) corrupt(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
 		s.kill(e, c, sf, Middlebox)
 		return
 	}
+	s.endJoins(e, c)
 	c.failed = true
 	c.closeAt = min(c.closeAt, e.Now+failPatience)
 	sf.tcp.AckNow()
@@ -61,7 +62,7 @@ func (s *Set) unanswered(e *tcp.Env, c *conn) {
 func (s *Set) onFail(e *tcp.Env, c *conn, sf *subflow) {
 	s.Count.MPFailRx++
 	answer := !c.failed
-	if s.fallback(e, c, sf, &s.Count.DSSCorruptionFallback); sf.stage == plain && answer {
+	if s.told(e, c, sf, &s.Count.DSSCorruptionFallback); sf.stage == plain && answer {
 		sf.failDSN, sf.owesFail = c.rcvNxt, true
 	}
 }
@@ -73,7 +74,7 @@ func (s *Set) onInfinite(e *tcp.Env, c *conn, sf *subflow) {
 	if c.failed {
 		why = &s.Count.DSSCorruptionFallback
 	}
-	s.fallback(e, c, sf, why)
+	s.told(e, c, sf, why)
 	sf.reverted = false // it knows
 }
 

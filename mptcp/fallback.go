@@ -10,23 +10,82 @@ func (s *Set) fallback(e *tcp.Env, c *conn, sf *subflow, why *uint64) {
 	if c.over {
 		return // nothing is left to lose
 	}
-	if !s.revertible(c, sf) {
+	switch {
+	case s.revertible(c, sf):
+		*why++
+		s.revert(e, c, sf)
+	case s.proving(c):
+		sf.undecided = true
+	default:
 		s.Count.FallbackFailed++
 		s.kill(e, c, sf, Middlebox)
-		return
 	}
-	*why++
-	s.revert(e, c, sf)
 }
 
 // revertible reports whether the bytes of the subflow are those of the
 // connection: it was never more than this subflow, and nothing was sent twice,
 // skipped or dropped.
 func (s *Set) revertible(c *conn, sf *subflow) bool {
-	if c.joined || c.resent || c.nsub != 1 || c.over || c.ofo.head != 0 || sf.gone {
+	if c.joined || c.resent || c.over || c.ofo.head != 0 || sf.gone || s.proving(c) {
 		return false
 	}
 	return sf.stage <= capableRcvd || sf.stage == established && s.linear(c, sf)
+}
+
+// proving reports whether our first join has sent its third ACK. It decides
+// whether the connection can still fall back: a peer that took it may have sent data
+// there since, and one that fell back before resets it.
+func (s *Set) proving(c *conn) bool {
+	if c.joined {
+		return false
+	}
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if sf.stage == preEstablished && !sf.gone {
+			return true
+		}
+	}
+	return false
+}
+
+// endJoins ends the joins in progress of a connection that falls back: it has
+// no other subflow (RFC 8684, 3.7).
+func (s *Set) endJoins(e *tcp.Env, c *conn) {
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		sf.undecided = false
+		if sf.joining() {
+			s.kill(e, c, sf, Prohibited)
+		}
+	}
+}
+
+// decide does what waited for a join to succeed or to fail.
+func (s *Set) decide(e *tcp.Env, c *conn) {
+	for i := c.first; i != 0; {
+		sf := s.flows.At(i)
+		i = sf.next
+		if !sf.undecided || s.proving(c) {
+			continue
+		}
+		sf.undecided = false
+		if sf.tcp.State() == tcp.CloseWait {
+			s.peerClosed(e, c, sf)
+		} else {
+			s.fallback(e, c, sf, &s.Count.DssFallback)
+		}
+	}
+}
+
+// told is the fallback of a peer that has fallen back or is about to: it takes
+// no more joins.
+func (s *Set) told(e *tcp.Env, c *conn, sf *subflow, why *uint64) {
+	if !c.joined {
+		s.endJoins(e, c)
+	}
+	s.fallback(e, c, sf, why)
 }
 
 // linear reports whether everything taken from the subflow is in the stream.
@@ -43,6 +102,7 @@ func (s *Set) linear(c *conn, sf *subflow) bool {
 // told by an infinite mapping: it may not have noticed (RFC 8684, 3.7: "in case
 // the path drops options in one direction only").
 func (s *Set) revert(e *tcp.Env, c *conn, sf *subflow) {
+	s.endJoins(e, c)
 	s.unwrapData(e, c, sf)
 	s.unwrap(e, c, sf)
 	if c.keyed && c.err == tcp.NoError {

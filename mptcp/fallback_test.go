@@ -152,3 +152,44 @@ func TestMangled(t *testing.T) {
 		}
 	}
 }
+
+// TestStrippedDuringJoin: options vanish from the first path at every moment of
+// a join on the second. Either the connection falls back and the join is refused,
+// or the join was there first and carries on.
+func TestStrippedDuringJoin(t *testing.T) {
+	fellBack, joined, step := 0, 0, 3*tcp.Millisecond
+	switch {
+	case os.Getenv("MPXD_FULL") != "":
+		step = tcp.Millisecond
+	case testing.Short():
+		step = 20 * tcp.Millisecond
+	}
+	for _, to := range []int{0, 1, 2} { // both directions, to the server, to the client
+		for at := tcp.Time(0); at <= 70*tcp.Millisecond; at += step {
+			slow := path{up: true, rate: 4e6, queue: 1 << 18, delay: 10 * tcp.Millisecond}
+			second := slow
+			w := newWorld(t, 3, &slow, &second)
+			w.trace = os.Getenv("MPXD_TRACE") != ""
+			begin := w.now + 100*tcp.Millisecond
+			w.paths[0].box = stripper(func(seg *tcp.Segment, toServer bool) bool {
+				return w.now >= begin+at && (to == 0 || toServer == (to == 1))
+			})
+			c, s := w.pair(300_000, 300_000)
+			w.after(begin+20*tcp.Millisecond-w.now, func() { w.join(c.c, 1, 2001, false) })
+			w.run(30*tcp.Second, done(c, s))
+			if c.err != tcp.NoError || s.err != tcp.NoError {
+				t.Fatalf("stripped to %d from %d ms on: client %v, server %v: %s %s", to, at/tcp.Millisecond, c.err, s.err, w.status(w.cli), w.status(w.srv))
+			}
+			w.arrived(c, s)
+			w.rest()
+			if n := w.cli.set.Count.DssFallback + w.srv.set.Count.DssFallback; n > 0 {
+				fellBack++
+			} else {
+				joined++
+			}
+		}
+	}
+	if fellBack == 0 || joined == 0 {
+		t.Errorf("%d fell back, %d went on over the join: the moments are badly chosen", fellBack, joined)
+	}
+}

@@ -129,7 +129,7 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	if o.is(subDSS) && !s.onDSS(e, c, sf, seg, o) {
 		return
 	}
-	if !sf.answered && ssnOf(sf.iss, sf.una) > 1 {
+	if !sf.answered && ssnOf(sf.iss, sf.una) > 1 && seg.Opts.NSACK == 0 { // SACK blocks leave a DSS no room
 		if sf.answered = o.is(subDSS) || o.is(subCapable); !sf.answered {
 			// Our first data was acknowledged without a word of MPTCP
 			// (RFC 8684, 3.7).

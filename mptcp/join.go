@@ -59,7 +59,7 @@ func (s *Set) admit(t *tcp.Tuple, o *options) (c *conn, why Reset) {
 		return nil, ProtocolError
 	}
 	c = s.conns.At(ci)
-	if !c.keyed || c.plain || c.over || c.released {
+	if !c.keyed || c.plain || c.failed || c.over || c.released {
 		s.Count.MPJoinRejected++
 		return c, Prohibited
 	}
@@ -121,7 +121,7 @@ func (s *Set) onJoinACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	case !s.proved(c, sf, &o.join):
 		s.Count.MPJoinAckHMacFailure++
 		s.kill(e, c, sf, ProtocolError)
-	case c.plain || c.over:
+	case c.plain || c.failed || c.over:
 		s.Count.MPJoinRejected++
 		s.kill(e, c, sf, Prohibited)
 	case s.full(c): // others that were half open had been faster
@@ -129,7 +129,7 @@ func (s *Set) onJoinACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		s.kill(e, c, sf, LackOfResources)
 	default:
 		s.Count.MPJoinAckRx++
-		s.joined(c, sf)
+		s.joined(e, c, sf)
 		sf.tcp.AckNow() // the fourth ACK: the peer waits for it
 		s.onSegment(e, c, sf, seg, o)
 	}
@@ -156,13 +156,14 @@ func equal(a, b []byte) bool {
 }
 
 // joined makes a subflow one that carries data.
-func (s *Set) joined(c *conn, sf *subflow) {
+func (s *Set) joined(e *tcp.Env, c *conn, sf *subflow) {
 	sf.stage = established
 	sf.ackAt = tcp.Never
 	sf.ackSent = c.rcvNxt
 	sf.tcp.Credit(0)
 	c.joined = true
 	c.closeAt = tcp.Never
+	s.decide(e, c)
 	for i := c.first; i != 0; {
 		v := s.flows.At(i)
 		i = v.next
@@ -185,7 +186,7 @@ const (
 // both sides have confirmed (RFC 8684, 3.1: not before a DSS has come).
 func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uint8, backup bool) (Flow, bool) {
 	c := s.conn(h)
-	if c == nil || !c.keyed || c.plain || c.over || int(c.nsub) >= s.conf.MaxSubflows || !s.confirmed(c) {
+	if c == nil || !c.keyed || c.plain || c.failed || c.over || int(c.nsub) >= s.conf.MaxSubflows || !s.confirmed(c) {
 		return 0, false
 	}
 	if c.noJoin && t.Remote == c.remote && t.RemotePort == c.remotePort {
@@ -259,6 +260,6 @@ func (s *Set) onFourthACK(e *tcp.Env, c *conn, sf *subflow, o *options) bool {
 		s.kill(e, c, sf, Prohibited)
 		return false
 	}
-	s.joined(c, sf)
+	s.joined(e, c, sf)
 	return true
 }

@@ -156,10 +156,13 @@ func (s *Set) repeatFin(e *tcp.Env, c *conn, sf *subflow, heard bool) {
 			sf.tcp.Probe() // is anybody there?
 		}
 	}
-	if sf != nil && c.nsub == 1 && c.joined && c.backoff > unheard && heard {
-		s.Count.FallbackFailed++
-		s.kill(e, c, sf, Middlebox) // the peer may come back on another path
-		return
+	if sf != nil && c.nsub == 1 && c.joined {
+		if c.backoff > unheard && heard {
+			s.Count.FallbackFailed++
+			s.kill(e, c, sf, Middlebox) // the peer may come back on another path
+			return
+		}
+		sf.tcp.Probe() // it need not answer a DATA_FIN that it does not see
 	}
 	s.update(c)
 }
