@@ -43,8 +43,9 @@ func (s *Set) pull(e *tcp.Env, c *conn, sf *subflow) bool {
 		}
 	}
 	if !c.failed && uint32(sf.held.d.Len)+sf.tcp.Readable() > maxUnmapped {
+		// A hole was filled, and what lies behind it has come without options.
 		s.Count.NoDSSInWindow++
-		s.kill(e, c, sf, ProtocolError)
+		s.fallback(e, c, sf, &s.Count.DssFallback)
 		return false
 	}
 	return true
