@@ -23,10 +23,10 @@ func (f *flow) decodeMPTCP(b []byte, seq uint32) (o Option, ok bool) {
 	case sub == 1 && len(b) == 16:
 		f.nonceB = u32(v[9:])
 		o = joinHead("mp_join_syn_ack", low, v)
-		return o.mac("sender_hmac", v[1:9], mac(f.keys.b, f.keys.a, nonces(f.nonceB, f.nonceA))), true
+		return o.mac("sender_hmac", v[1:9], f.keys.mac(f.keys.b, f.keys.a, nonces(f.nonceB, f.nonceA))), true
 	case sub == 1 && len(b) == 24:
 		o = Option{Kind: "mp_join_ack"}
-		return o.mac("sender_hmac", v[1:], mac(f.keys.b, f.keys.a, nonces(f.nonceB, f.nonceA))), true
+		return o.mac("sender_hmac", v[1:], f.keys.mac(f.keys.b, f.keys.a, nonces(f.nonceB, f.nonceA))), true
 	case sub == 2 && len(v) >= 1:
 		return f.decodeDSS(v)
 	case sub == 3:
@@ -44,7 +44,7 @@ func (f *flow) decodeMPTCP(b []byte, seq uint32) (o Option, ok bool) {
 		}
 		return o, len(v) <= 1
 	case sub == 6 && len(b) == 12:
-		return Option{Kind: "mp_fail"}.with("dsn8", u64(v[1:])-idsn(f.keys.a)), true
+		return Option{Kind: "mp_fail"}.with("dsn8", u64(v[1:])-f.keys.idsn(f.keys.a)), true
 	case sub == 7 && len(b) == 12:
 		o = Option{Kind: "mp_fastclose"}
 		if u64(v[1:]) != f.keys.a { // it must carry its receiver's key
@@ -89,6 +89,7 @@ func (f *flow) decodeCapable(version uint8, v []byte) (Option, bool) {
 	}
 	o.Args = append(o.Args, a)
 	v = v[1:]
+	f.keys.v0 = version == 0
 	if len(v) == 0 {
 		return o.word("nokey"), true
 	}
@@ -102,6 +103,10 @@ func (f *flow) decodeCapable(version uint8, v []byte) (Option, bool) {
 	o.Args = append(o.Args, k)
 	if len(v) >= 2 {
 		o = o.with("mpcdatalen", uint64(binary.BigEndian.Uint16(v)))
+		v = v[2:]
+	}
+	if len(v) >= 2 {
+		o = f.sum(o, binary.BigEndian.Uint16(v), 1, 1, false)
 		v = v[2:]
 	}
 	return o, len(v) == 0
@@ -128,10 +133,10 @@ func (f *flow) decodeDSS(v []byte) (o Option, ok bool) {
 	}
 	ok = true
 	if flags&dssAck != 0 {
-		o = o.wide("dack", take(flags&dssAck8 != 0), idsn(f.keys.a), flags&dssAck8 != 0)
+		o = o.wide("dack", take(flags&dssAck8 != 0), f.keys.idsn(f.keys.a), flags&dssAck8 != 0)
 	}
 	if flags&dssMap != 0 {
-		o = o.wide("dsn", take(flags&dssDSN8 != 0), idsn(f.keys.b), flags&dssDSN8 != 0)
+		o = o.wide("dsn", take(flags&dssDSN8 != 0), f.keys.idsn(f.keys.b), flags&dssDSN8 != 0)
 		dsn := o.value("dsn8") + o.value("dsn4")
 		ssn := uint32(take(false))
 		if !ok || len(v) < 2 {
@@ -139,7 +144,7 @@ func (f *flow) decodeDSS(v []byte) (o Option, ok bool) {
 		}
 		o = o.with("ssn", uint64(ssn)).with("dll", uint64(binary.BigEndian.Uint16(v)))
 		if v = v[2:]; len(v) >= 2 {
-			o = o.with("cs", uint64(binary.BigEndian.Uint16(v)))
+			o = f.sum(o, binary.BigEndian.Uint16(v), dsn, ssn, flags&dssFin != 0)
 			v = v[2:]
 		}
 		if ssn != 0 {
@@ -152,6 +157,17 @@ func (f *flow) decodeDSS(v []byte) (o Option, ok bool) {
 	return o, ok && len(v) == 0
 }
 
+// sum adds the checksum of a mapping: auto, or the number it is instead. An
+// infinite mapping has none.
+func (f *flow) sum(o Option, cs uint16, dsn uint64, ssn uint32, fin bool) Option {
+	length := uint16(o.value("dll") + o.value("mpcdatalen"))
+	if length > 0 && cs == f.keys.dssSum(f.keys.b, dsn, ssn, length, fin) {
+		o.Args = append(o.Args, Arg{"cs", []Term{{Name: "auto"}}})
+		return o
+	}
+	return o.with("cs", uint64(cs))
+}
+
 // wide adds a data sequence number of 4 or 8 bytes, counted from the first.
 func (o Option) wide(name string, v, first uint64, long bool) Option {
 	if long {
@@ -161,9 +177,9 @@ func (o Option) wide(name string, v, first uint64, long bool) Option {
 }
 
 func (f *flow) decodeAddAddress(low uint8, v []byte) (o Option, ok bool) {
-	echo := low&1 != 0
+	echo := low&1 != 0 && !f.keys.v0
 	rest := len(v) - 1
-	if !echo {
+	if !echo && !f.keys.v0 {
 		rest -= 8
 	}
 	size := 4
@@ -183,10 +199,13 @@ func (f *flow) decodeAddAddress(low uint8, v []byte) (o Option, ok bool) {
 	} else {
 		msg = append(msg, 0, 0)
 	}
+	if f.keys.v0 {
+		return o, low == family(ip)
+	}
 	if echo {
 		return o.word("addr_echo"), true
 	}
-	return o.mac("hmac", v[1+rest:], mac(f.keys.b, f.keys.a, msg)[24:]), true
+	return o.mac("hmac", v[1+rest:], f.keys.mac(f.keys.b, f.keys.a, msg)[24:]), true
 }
 
 // matchMPTCP compares arguments by name. The words nocs and dll=0 without a
