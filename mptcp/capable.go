@@ -190,13 +190,15 @@ func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment
 	k := &o.cap
 	if sf.syns > plainSYN || !o.is(subCapable) || k.size != 12 || k.version != uint8(c.profile) ||
 		k.flags&capExtension != 0 || k.flags&capHMAC == 0 {
-		// A listener of version 0 ignores an offer of version 1: the next one
-		// may be of its own (RFC 8684, 3.1).
 		s.Count.MPCapableFallbackSYNACK++
+		if sf.syns <= plainSYN {
+			s.learn(e, c, false)
+		}
 		s.unwrap(e, c, sf)
 		return
 	}
 	s.Count.MPCapableSYNACKRX++
+	s.learn(e, c, true)
 	s.agreed(c, k)
 	s.keyKnown(c, sf, k.sender)
 	sf.owesKeys = true

@@ -95,16 +95,25 @@ func (s *Set) fail(c *conn, why tcp.Reason) {
 	s.tell(c, tcp.Finished)
 }
 
-// abort ends a connection at once; every subflow is reset.
+// abort ends a connection at once; every subflow is reset. If it is we who end
+// it the peer is told by MP_FASTCLOSE.
 func (s *Set) abort(e *tcp.Env, c *conn, why tcp.Reason) {
-	c.fastclose = why == tcp.Aborted && c.keyed && !c.plain
+	var speaker *subflow
+	if c.fastclose = why == tcp.Aborted && c.keyed && !c.plain; c.fastclose && !c.over {
+		speaker = s.speaker(c)
+		c.fastclose = speaker == nil
+	}
 	s.fail(c, why)
 	c.closeAt = tcp.Never // also when it was over: nobody is waited for
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
 		i = sf.next
 		sf.closing = true
-		sf.tcp.Abort(e)
+		if sf == speaker {
+			s.fastclose(e, sf)
+		} else {
+			sf.tcp.Abort(e)
+		}
 		s.markFlow(sf)
 	}
 	c.cur = 0
@@ -122,18 +131,6 @@ func (s *Set) kill(e *tcp.Env, c *conn, sf *subflow, why Reset) {
 	sf.tcp.Abort(e)
 	s.markFlow(sf)
 	s.lost(e, c, sf)
-}
-
-// onFastclose takes the peer's abort, which proves itself by our key
-// (RFC 8684, 3.5).
-func (s *Set) onFastclose(e *tcp.Env, c *conn, o *options) bool {
-	if o.close != c.localKey {
-		s.Count.MPFastcloseKey++
-		return false
-	}
-	s.Count.MPFastcloseRx++
-	s.abort(e, c, tcp.ResetByPeer)
-	return true
 }
 
 // onReset takes the options of a RST that tcp obeyed.

@@ -84,6 +84,7 @@ const (
 	joinRcvd                    // our SYN-ACK carries MP_JOIN; the peer has not proved itself
 	preEstablished              // our third ACK carries MP_JOIN and was not acknowledged
 	established
+	fastclosing // our ACKs say that the connection is aborted
 )
 
 // subflow is one TCP flow of a connection.
@@ -116,7 +117,7 @@ type subflow struct {
 	pendSum                 uint16
 	localID, remoteID       uint8
 	syns                    uint8 // SYNs sent
-	joinTries               uint8
+	tries                   uint8 // of what is repeated until the peer answers: the third ACK of a join, MP_FASTCLOSE
 	bare                    uint8 // segments in a row that came without a word of MPTCP
 	heard                   bool  // since the last data-level timeout
 	rcvScale, sndScale      uint8

@@ -18,6 +18,7 @@ type Counters struct {
 	MPJoinNoTokenFound                                    uint64
 	MPJoinSynAckHMacFailure, MPJoinAckHMacFailure         uint64
 	MPJoinRejected                                        uint64 // a limit, or the connection takes no more
+	MPJoinEarly                                           uint64 // it overtook the third ACK of the first subflow: dropped
 	MPJoinInitial                                         uint64 // to the address and port of the initial subflow, which we had asked not to be joined
 	MPJoinNoOption                                        uint64 // the third ACK or SYN-ACK had no MP_JOIN
 	MPJoinAckAgain                                        uint64 // a third ACK came again
@@ -70,6 +71,7 @@ type Counters struct {
 	MPFailRx, MPFailTx           uint64
 	MPFastcloseRx, MPFastcloseTx uint64
 	MPFastcloseKey               uint64 // with a wrong key
+	MPFastcloseMute              uint64 // nobody answered ours
 	MPRstRx, MPRstTx             uint64
 	CloseTimeout                 uint64 // a connection without subflows, or released, waited too long
 

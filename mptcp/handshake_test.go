@@ -265,29 +265,49 @@ func TestJoinLimits(t *testing.T) {
 	w.rest()
 }
 
-// TestAborts: each side ends the connection at once, with one subflow and two.
+// TestAborts: each side ends the connection at once, with one subflow and two,
+// told on RSTs or on an ACK; also if the RST that answers is lost.
 func TestAborts(t *testing.T) {
-	for _, server := range []bool{false, true} {
-		t.Run(fmt.Sprint("server ", server), func(t *testing.T) {
-			w, c, s := twoPaths(t, 23, nil)
-			w.after(500*tcp.Millisecond, func() {
-				if server {
-					w.srv.set.Abort(&w.srv.env, s.c)
-				} else {
-					w.cli.set.Abort(&w.cli.env, c.c)
-				}
-			})
-			w.run(10*tcp.Second, done(c, s))
-			other, self := s, c
-			count := &w.srv.set.Count
-			if server {
-				other, self, count = c, s, &w.cli.set.Count
+	for _, form := range []struct {
+		v          profile
+		onACK, rst bool
+	}{{v1, false, true}, {v1, true, true}, {v0, false, true}, {v0, false, false}} {
+		for _, server := range []bool{false, true} {
+			for subflows := range 2 {
+				t.Run(fmt.Sprintf("%+v, server %v, %d joins", form, server, subflows), func(t *testing.T) {
+					w, c, s := twoPaths(t, 23, func(w *world) {
+						w.v = form.v
+						w.cli.set.conf.FastcloseACK, w.srv.set.conf.FastcloseACK = form.onACK, form.onACK
+						w.paths[1].up = subflows > 0
+						w.paths[0].queue, w.paths[1].queue = 8<<20, 8<<20 // nobody repeats a RST
+					})
+					w.after(500*tcp.Millisecond, func() {
+						h, a := w.cli, c
+						if server {
+							h, a = w.srv, s
+						}
+						if !form.rst {
+							for _, p := range w.paths {
+								p.filter = func(seg *tcp.Segment, _ bool) bool { return seg.Flags&tcp.RST == 0 }
+							}
+						}
+						h.set.Abort(&h.env, a.c)
+					})
+					w.run(10*tcp.Second, done(c, s))
+					other, self, got, told := s, c, &w.srv.set.Count, &w.cli.set.Count
+					if server {
+						other, self, got, told = c, s, told, got
+					}
+					if self.err != tcp.Aborted || other.err != tcp.ResetByPeer || got.MPFastcloseRx == 0 {
+						t.Errorf("self %v, other %v, %d received", self.err, other.err, got.MPFastcloseRx)
+					}
+					w.rest()
+					if lost := told.MPFastcloseMute; !form.rst && lost != 1 || form.rst && lost != 0 {
+						t.Errorf("%d times nobody answered", lost)
+					}
+				})
 			}
-			if self.err != tcp.Aborted || other.err != tcp.ResetByPeer || count.MPFastcloseRx == 0 {
-				t.Errorf("self %v, other %v, %+v", self.err, other.err, *count)
-			}
-			w.rest()
-		})
+		}
 	}
 }
 

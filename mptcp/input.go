@@ -98,6 +98,8 @@ func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *opt
 		if seg.Flags&tcp.SYN == 0 {
 			s.onSegment(e, c, sf, seg, o)
 		}
+	case fastclosing:
+		s.onFastclosing(e, c, sf, seg, o)
 	}
 }
 

@@ -15,7 +15,7 @@ func IsJoin(syn *tcp.Segment) bool {
 }
 
 // Join adds a subflow to the connection the SYN's token names. False: reset holds the RST to answer with
-// (RFC 8684, 3.2).
+// (RFC 8684, 3.2); without the flag RST the SYN is dropped.
 func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segment) (Flow, bool) {
 	s.Count.MPJoinSynRx++
 	var o options
@@ -27,6 +27,11 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 		if sf, ok = s.attach(c, t); !ok {
 			why = LackOfResources
 		}
+	}
+	if c != nil && c.early() {
+		s.Count.MPJoinEarly++
+		reset.Flags = 0
+		return 0, false
 	}
 	if why != Unspecified {
 		if tcp.Reset(syn, reset) && (c == nil || c.profile.explains()) {
@@ -75,6 +80,10 @@ func (s *Set) admit(t *tcp.Tuple, o *options) (c *conn, why Reset) {
 	}
 	return c, Unspecified
 }
+
+// early reports whether a join came before the third ACK of the first subflow,
+// which it overtook: its SYN will come again.
+func (c *conn) early() bool { return !c.keyed && !c.plain && !c.over && !c.released }
 
 // census counts the subflows that are part of a connection, and those whose
 // peer has not proved itself.
@@ -246,11 +255,11 @@ const joinRetries = 6
 // againThird sends the third ACK of our join once more.
 func (s *Set) againThird(e *tcp.Env, c *conn, sf *subflow) {
 	sf.ackAt = tcp.Never
-	if sf.joinTries++; sf.joinTries > joinRetries {
+	if sf.tries++; sf.tries > joinRetries {
 		s.kill(e, c, sf, Unspecified)
 		return
 	}
-	sf.ackAt = e.Now + e.Conf.InitialRTO<<sf.joinTries
+	sf.ackAt = e.Now + e.Conf.InitialRTO<<sf.tries
 	sf.tcp.AckNow()
 }
 

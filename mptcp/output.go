@@ -92,6 +92,11 @@ func (s *Set) decorate(c *conn, sf *subflow, seg *tcp.Segment) {
 		if room(seg) >= 24 {
 			j.put(seg)
 		}
+	case sf.stage == fastclosing:
+		if room(seg) >= 12 {
+			s.Count.MPFastcloseTx++
+			putFastclose(seg, c.remoteKey)
+		}
 	case sf.stage != established:
 	case seg.Len > 0:
 		s.onPayload(c, sf, seg)

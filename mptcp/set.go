@@ -26,6 +26,9 @@ type Config struct {
 	// NoJoinInitial: ask peers (the C flag of RFC 8684, 3.1) not to join the address and port of the initial subflow,
 	// and refuse it; they join what is announced. Peers of version 0 know no such flag, and may.
 	NoJoinInitial bool
+	Offer         Offer // what DialMPTCP offers
+	// FastcloseACK: abort by MP_FASTCLOSE on an ACK in version 1 too, instead of on RSTs.
+	FastcloseACK bool
 	// Short: send 32-bit DSNs and DATA_ACKs, as Linux 0.89 does, in connections that we open with version 0. They
 	// wrap every 4 GiB (RFC 6824, 3.3.1: not for rates that could do so within a segment's lifetime).
 	Short bool
@@ -43,13 +46,14 @@ const (
 type Set struct {
 	Count Counters
 
-	conf   Config
-	sched  Scheduler
-	conns  slab.Slab[conn]
-	flows  slab.Slab[subflow]
-	maps   slab.Slab[mapping]
-	addrs  slab.Slab[address]
-	tokens tokens
+	conf     Config
+	sched    Scheduler
+	conns    slab.Slab[conn]
+	flows    slab.Slab[subflow]
+	maps     slab.Slab[mapping]
+	addrs    slab.Slab[address]
+	tokens   tokens
+	versions versions
 
 	dirty      queue // of flows
 	dirtyConns queue
@@ -106,12 +110,12 @@ func (s *Set) Dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, F
 	return s.dial(e, t, p, user, false, v1)
 }
 
-// DialMPTCP begins an active open that offers MPTCP of version 1. It may become plain TCP.
+// DialMPTCP begins an active open that offers MPTCP, of the version that Config.Offer says. It may become plain TCP.
 func (s *Set) DialMPTCP(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
-	return s.dial(e, t, p, user, s.conf.Enabled, v1)
+	return s.dial(e, t, p, user, s.conf.Enabled, s.offer(e, t))
 }
 
-// DialMPTCPv0 is DialMPTCP that offers version 0 (RFC 6824).
+// DialMPTCPv0 is DialMPTCP that offers version 0 (RFC 6824), whatever Config.Offer says.
 func (s *Set) DialMPTCPv0(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32) (Conn, Flow, bool) {
 	return s.dial(e, t, p, user, s.conf.Enabled, v0)
 }

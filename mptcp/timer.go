@@ -33,9 +33,12 @@ func (s *Set) Deadline(f Flow) tcp.Time {
 // overdue: what a subflow waits for was not acknowledged.
 func (s *Set) overdue(e *tcp.Env, c *conn, sf *subflow) {
 	sf.ackAt = tcp.Never
-	if sf.stage == preEstablished {
+	switch sf.stage {
+	case preEstablished:
 		s.againThird(e, c, sf)
-	} else {
+	case fastclosing:
+		s.fastcloseAgain(e, sf)
+	default:
 		s.stalled(c, sf)
 	}
 }

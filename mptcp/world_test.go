@@ -288,6 +288,9 @@ func (h *host) receive(p *packet) {
 			h.add(p.tuple, f)
 			return
 		}
+		if rst.Flags == 0 {
+			return
+		}
 	case seg.Flags&(tcp.SYN|tcp.ACK) == tcp.SYN && h.listen != nil:
 		f, ok := h.set.Accept(&h.env, &p.tuple, h.w.params(), seg)
 		if ok {

@@ -32,6 +32,11 @@ func (s *Shard) DialMPTCP(to netip.AddrPort, user uint32) (mptcp.Conn, error) {
 	return s.dial(to, user, 0, s.set.DialMPTCP)
 }
 
+// DialMPTCPv0 is DialMPTCP that offers version 0 of MPTCP (RFC 6824).
+func (s *Shard) DialMPTCPv0(to netip.AddrPort, user uint32) (mptcp.Conn, error) {
+	return s.dial(to, user, 0, s.set.DialMPTCPv0)
+}
+
 func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
 	open func(*tcp.Env, *tcp.Tuple, tcp.Params, uint32) (mptcp.Conn, mptcp.Flow, bool)) (mptcp.Conn, error) {
 	t, h, err := s.aim(to, nil)

@@ -40,6 +40,7 @@ const (
 	DropTCPNoFlow      // for no flow, and must not be answered
 	DropTimeWait       // met a flow in TIME-WAIT and needs no answer
 	DropSynNoRoute     // a SYN from where no route leads back
+	DropJoinEarly      // an MP_JOIN that overtook the connection's third ACK: it will come again
 	DropSynLimit       // a SYN, but connections or neighbours are at their limit
 	DropSynPressure    // a SYN while frames are short
 	DropSynHalfOpen    // a SYN while too many handshakes are in progress, and a cookie will not do
@@ -57,7 +58,7 @@ var dropNames = [numDrops]string{
 	"ip_header", "ip_checksum", "ip_length", "fragment", "extension", "source", "destination", "protocol",
 	"icmp", "icmp_checksum", "icmp_type", "icmp_no_flow", "icmp_stale", "echo_limit",
 	"ndp", "ndp_not_ours", "ndp_unsolicited",
-	"tcp_header", "tcp_checksum", "tcp_port", "tcp_no_flow", "time_wait", "syn_no_route", "syn_limit", "syn_pressure", "syn_half_open",
+	"tcp_header", "tcp_checksum", "tcp_port", "tcp_no_flow", "time_wait", "syn_no_route", "join_early", "syn_limit", "syn_pressure", "syn_half_open",
 	"reset_limit", "tx_full", "tx_no_frame", "tx_no_neighbor", "tx_too_long",
 }
 

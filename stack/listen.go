@@ -103,6 +103,9 @@ func (s *Shard) join(p *packet, syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *
 		return DropSynLimit
 	}
 	f, ok := s.set.Join(&s.env, t, params, syn, &s.out)
+	if !ok && s.out.Flags&tcp.RST == 0 {
+		return DropJoinEarly
+	}
 	if !ok {
 		return s.reset(p, &s.out)
 	}

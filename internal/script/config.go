@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/stack"
 	"github.com/mpxd/mpxd/tcp"
 )
@@ -143,9 +144,15 @@ var sysctls = map[string]func(*stack.Config, []int64){
 	"net.ipv4.tcp_syncookies": func(c *stack.Config, v []int64) {
 		c.SynCookies = [...]stack.CookieMode{stack.CookiesNever, stack.CookiesAuto, stack.CookiesAlways}[min(v[0], 2)]
 	},
-	"net.ipv4.tcp_ecn":    func(c *stack.Config, v []int64) { c.TCP.ECN = uint8(v[0]) },
-	"mpxd.pace":           func(c *stack.Config, v []int64) { c.TCP.Pace = v[0] != 0 },
-	"net.mptcp.enabled":   func(c *stack.Config, v []int64) { c.MPTCP.Enabled = v[0] != 0 },
+	"net.ipv4.tcp_ecn":                       func(c *stack.Config, v []int64) { c.TCP.ECN = uint8(v[0]) },
+	"mpxd.pace":                              func(c *stack.Config, v []int64) { c.TCP.Pace = v[0] != 0 },
+	"net.mptcp.enabled":                      func(c *stack.Config, v []int64) { c.MPTCP.Enabled = v[0] != 0 },
+	"net.mptcp.checksum_enabled":             func(c *stack.Config, v []int64) { c.MPTCP.Checksum = v[0] != 0 },
+	"net.mptcp.allow_join_initial_addr_port": func(c *stack.Config, v []int64) { c.MPTCP.NoJoinInitial = v[0] == 0 },
+	"mpxd.mptcp_version": func(c *stack.Config, v []int64) {
+		c.MPTCP.Offer = [...]mptcp.Offer{mptcp.OfferV0, mptcp.OfferV1}[min(v[0], 1)]
+	},
+	"mpxd.mptcp_short":    func(c *stack.Config, v []int64) { c.MPTCP.Short = v[0] != 0 },
 	"mpxd.initial_window": func(c *stack.Config, v []int64) { c.TCP.InitialWindow = uint32(v[0]) },
 	"mpxd.delack_ms":      func(c *stack.Config, v []int64) { c.TCP.DelAck = tcp.Time(v[0]) * tcp.Millisecond },
 	"mpxd.msl_ms":         func(c *stack.Config, v []int64) { c.TCP.MSL = tcp.Time(v[0]) * tcp.Millisecond },

@@ -161,7 +161,11 @@ func (r *runner) sysConnect(k *socket, c *Call) (attempt, error) {
 		return nil, err
 	}
 	to := netip.AddrPortFrom(r.net.remote, sockaddrPort(c.arg(1), r.net.port))
-	conn, err := r.shard.Dial(to, 0)
+	dial := r.shard.Dial
+	if k.mptcp {
+		dial = r.shard.DialMPTCP
+	}
+	conn, err := dial(to, 0)
 	if err != nil {
 		return once(failed("ENETUNREACH")), nil
 	}
