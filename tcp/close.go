@@ -50,7 +50,7 @@ func (c *Conn) drop(e *Env, unread bool) {
 		c.rcvq.free(e)
 		c.rcvBytes = 0
 	}
-	c.fresh, c.hint, c.ofoHint, c.nBlocks = 0, 0, 0, 0
+	c.fresh, c.hint, c.early, c.nBlocks = 0, 0, 0, 0
 	c.flight, c.gone = chain{}, chain{}
 	c.pipe, c.goneBytes, c.goneHint, c.sackedNodes, c.sackedJoined = 0, 0, 0, 0, 0
 	c.retryAt, c.reorderAt, c.ackAt, c.idleAt, c.waitAt = 0, 0, 0, 0, 0

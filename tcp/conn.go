@@ -83,7 +83,7 @@ type Conn struct {
 	rttMark             uint32 // rcvRTT: the last echo, or the sequence number that ends the measurement
 	rttAt               uint32 // when it began, without timestamps, in us
 	rcvq, ofoq          queue
-	ofoHint             uint32
+	early               tree     // of ofoq
 	blocks              [4]Block // islands of ofoq, the most recent first
 	dsack               Block
 

@@ -222,7 +222,7 @@ func (c *Conn) inputPayload(e *Env, seg *Segment) {
 func (c *Conn) inputFIN(e *Env) {
 	c.rcvNxt++
 	c.ofoq.free(e)
-	c.ofoHint, c.nBlocks = 0, 0
+	c.early, c.nBlocks = 0, 0
 	c.owe |= oweACK
 	c.events |= PeerClosed
 	switch c.state {

@@ -16,7 +16,8 @@ type Node struct {
 
 	// Of a send queue's node: when it was last sent, and its links in the
 	// list of nodes in flight or in that of lost ones. Of a SACKed node after
-	// is 0 or a later one, with none but SACKed ones between.
+	// is 0 or a later one, with none but SACKed ones between. Of a node out of
+	// order: what tree says.
 	sent         Time
 	stamp        stamp
 	after, prior uint32

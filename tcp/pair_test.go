@@ -370,5 +370,8 @@ func check(t testing.TB, h *host) {
 		} else {
 			prev = n.end()
 		}
+		if c.early.find(ns, prev-1) != id {
+			t.Fatalf("out-of-order node at %d is not found", ns.At(id).Seq-c.irs)
+		}
 	}
 }

@@ -5,15 +5,10 @@ import (
 	"github.com/mpxd/mpxd/internal/frame"
 )
 
-const (
-	// quickAcks is how many ACKs are not delayed when a flow begins and after
-	// loss or reordering: the sender's window is then small, or it needs to
-	// know.
-	quickAcks = 16
-	// maxSearch bounds the walk to an out-of-order segment's place. Honest
-	// arrivals are next to the last one, the head or the tail.
-	maxSearch = 512
-)
+// quickAcks is how many ACKs are not delayed when a flow begins and after
+// loss or reordering: the sender's window is then small, or it needs to
+// know.
+const quickAcks = 16
 
 // Recv takes the next in-order span: the caller now holds its frame. at is
 // the sequence number of its first byte.
@@ -161,9 +156,7 @@ func (c *Conn) advance(d frame.Span) {
 func (c *Conn) drain(e *Env) {
 	for c.ofoq.head != 0 && e.Nodes.At(c.ofoq.head).Seq == c.rcvNxt {
 		id := c.ofoq.pop(e.Nodes)
-		if c.ofoHint == id {
-			c.ofoHint = 0
-		}
+		c.early.pop(e.Nodes)
 		c.rcvq.insert(e.Nodes, c.rcvq.tail, id)
 		c.advance(e.Nodes.At(id).Span)
 	}
@@ -174,11 +167,7 @@ func (c *Conn) drain(e *Env) {
 // there first stays (RFC 9293 leaves it open; overwriting would let a blind
 // attacker replace data).
 func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
-	prev, ok := c.findEarly(e.Nodes, at)
-	if !ok {
-		e.Count.OfoDrops++
-		return
-	}
+	prev := c.early.find(e.Nodes, at)
 	from, end, pieces := at, at+Seq(d.Len), 0
 	for at.Before(end) {
 		next := c.ofoq.head
@@ -214,9 +203,7 @@ func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
 		if prev = c.keep(e, &c.ofoq, prev, at, piece); prev == 0 {
 			break
 		}
-		if prev != c.ofoq.tail { // which is found anyway
-			c.ofoHint = prev
-		}
+		c.early.insert(e.Nodes, prev, Time(e.Rand.Uint64()>>1))
 		c.noteBlock(at, at+Seq(piece.Len))
 		at += Seq(piece.Len)
 		if at.Before(end) {
@@ -227,33 +214,6 @@ func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
 		e.Count.Duplicate++
 		c.noteBlock(from, end) // its island is the most recent (RFC 2018, 4)
 	}
-}
-
-// findEarly finds the last out-of-order node that begins at or before at (0:
-// none does), starting from the nearest of head, tail and the last insertion.
-func (c *Conn) findEarly(ns *Nodes, at Seq) (prev uint32, ok bool) {
-	id := c.ofoq.tail
-	if id == 0 || ns.At(c.ofoq.head).Seq.After(at) {
-		return 0, true
-	}
-	for _, from := range [...]uint32{c.ofoq.head, c.ofoHint} {
-		if from != 0 && distance(ns.At(from).Seq, at) < distance(ns.At(id).Seq, at) {
-			id = from
-		}
-	}
-	for range maxSearch {
-		n := ns.At(id)
-		switch {
-		case n.Seq.After(at):
-			id = n.Prev // not 0: the head begins before at
-		case n.Next == 0 || ns.At(n.Next).Seq.After(at):
-			return id, true
-		default:
-			id = n.Next
-		}
-	}
-	c.ofoHint = id // a second attempt gets further
-	return 0, false
 }
 
 func distance(a, b Seq) uint32 {
