@@ -14,7 +14,7 @@ const bulk = Carry(1 << 20)
 
 // Cells is the matrix.
 func Cells() []Cell {
-	return slices.Concat(handshakes(), paths(), failures(), endings(), odd())
+	return slices.Concat(handshakes(), paths(), changes(), announcements(), failures(), endings(), odd(), guarded())
 }
 
 // ends are the pairs of hosts.
@@ -83,7 +83,3 @@ func paths() (out []Cell) {
 	}
 	return out
 }
-
-func failures() (out []Cell) { return nil }
-func endings() (out []Cell)  { return nil }
-func odd() (out []Cell)      { return nil }

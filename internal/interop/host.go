@@ -16,8 +16,9 @@ type host interface {
 	accept(context.Context) (conn, error)
 	dial(context.Context, netip.AddrPort) (conn, error)
 
-	// add, remove and flush change the endpoints.
+	// add, change (the flags), remove and flush see to the endpoints.
 	add(Endpoint) error
+	change(Endpoint) error
 	remove(id uint8) error
 	flush() error
 
@@ -25,6 +26,8 @@ type host interface {
 	flows() ([]lab.Flow, error)
 	// counters are those of MPTCP, in the words of Linux.
 	counters() (lab.Counters, error)
+	// describe says how the subflows are, for who looks for a failure.
+	describe() string
 	// destroy resets one subflow.
 	destroy(lab.Flow) error
 

@@ -17,11 +17,12 @@ type kernelHost struct {
 	ns    *lab.NS
 	side  Side
 	mptcp bool
+	v6    bool // the first subflow
 	l     net.Listener
 }
 
-func newKernelHost(w *world, s Side, h *Host) *kernelHost {
-	return &kernelHost{ns: w.space[s], side: s, mptcp: !h.TCPOnly}
+func newKernelHost(c *Cell, w *world, s Side, h *Host) *kernelHost {
+	return &kernelHost{ns: w.space[s], side: s, mptcp: !h.TCPOnly, v6: c.V6}
 }
 
 func (k *kernelHost) listen() error {
@@ -63,13 +64,14 @@ func (k *kernelHost) endpoint(e Endpoint) lab.Endpoint {
 	return lab.Endpoint{Addr: addr(k.side, e.Addr, e.V6), Port: e.Port, ID: e.id(), Flags: e.Flags}
 }
 
-func (k *kernelHost) add(e Endpoint) error { return k.ns.AddEndpoint(k.endpoint(e)) }
+func (k *kernelHost) add(e Endpoint) error    { return k.ns.AddEndpoint(k.endpoint(e)) }
+func (k *kernelHost) change(e Endpoint) error { return k.ns.ChangeEndpoint(k.endpoint(e)) }
 
 // remove takes an endpoint away by its id, or the address of the first subflow,
 // which has id 0 whether it is an endpoint or not.
 func (k *kernelHost) remove(id uint8) error {
 	if id == 0 {
-		return k.ns.DelEndpoint(lab.Endpoint{Addr: addr(k.side, 0, false)})
+		return k.ns.DelEndpoint(lab.Endpoint{Addr: addr(k.side, 0, k.v6)})
 	}
 	list, err := k.ns.Endpoints()
 	if err != nil {
@@ -87,7 +89,11 @@ func (k *kernelHost) flush() error { return k.ns.FlushEndpoints() }
 
 func (k *kernelHost) flows() ([]lab.Flow, error)      { return k.ns.Flows() }
 func (k *kernelHost) counters() (lab.Counters, error) { return k.ns.Counters() }
-func (k *kernelHost) destroy(f lab.Flow) error        { return k.ns.Destroy(f) }
+func (k *kernelHost) describe() string {
+	list, err := k.flows()
+	return fmt.Sprintf("established: %+v %v", list, err)
+}
+func (k *kernelHost) destroy(f lab.Flow) error { return k.ns.Destroy(f) }
 
 // settle waits for nothing: what the kernel keeps of an old connection ends with
 // its namespace.

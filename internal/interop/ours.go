@@ -72,7 +72,7 @@ func (o *ourHost) open(s Side, h *Host) (err error) {
 	}
 	o.pool = frame.New(o.umem.Bytes(), 12)
 	conf := stack.Config{TCP: tcp.DefaultConfig(), MPTCP: mptcp.Config{
-		Enabled: o.mptcp, MaxConns: 16, Checksum: h.Checksum, RcvBuf: buffer, SndBuf: buffer,
+		Enabled: o.mptcp, MaxConns: 16, Checksum: h.Checksum, NoJoinInitial: h.DenyInitial, RcvBuf: buffer, SndBuf: buffer,
 	}}
 	conf.TCP.RcvBuf, conf.TCP.SndBuf = buffer, buffer
 	if h.Cookies {
@@ -82,7 +82,11 @@ func (o *ourHost) open(s Side, h *Host) (err error) {
 	for i := range addresses {
 		for _, v6 := range []bool{false, true} {
 			own = append(own, addr(s, i, v6))
-			conf.Addresses = append(conf.Addresses, stack.Address{Prefix: prefix(s, i, v6), Link: i % links})
+			a := stack.Address{Prefix: prefix(s, i, v6), Link: i % links}
+			if i >= links { // no source unless it is asked for: the first subflow is from the first
+				a = stack.Address{Prefix: netip.PrefixFrom(a.Prefix.Addr(), a.Prefix.Addr().BitLen()), Link: stack.AnyLink}
+			}
+			conf.Addresses = append(conf.Addresses, a)
 		}
 	}
 	if o.group, err = xdp.Open(xdp.Config{Interfaces: linkNames[:], Addresses: own, Mode: xdp.Generic}, o.umem, o.pool); err != nil {
@@ -215,6 +219,8 @@ func (o *ourHost) add(e Endpoint) error {
 	})
 }
 
+func (o *ourHost) change(Endpoint) error { return errors.New("ours cannot change an endpoint") }
+
 func (o *ourHost) remove(uint8) error { return errors.New("ours cannot remove") }
 func (o *ourHost) flush() error       { return errors.New("ours cannot flush") }
 
@@ -230,6 +236,22 @@ func (o *ourHost) flows() (list []lab.Flow, err error) {
 		return nil
 	})
 	return list, err
+}
+
+func (o *ourHost) describe() (text string) {
+	err := o.ask(func(s *stack.Shard, c mptcp.Conn) error {
+		info, _ := s.Info(c)
+		text = fmt.Sprintf("%+v, readable %d, room %d", info, s.Readable(c), s.Room(c))
+		s.EachFlow(c, func(t tcp.Status) { text += fmt.Sprintf("\n%+v", t) })
+		for _, x := range o.group.Stats() {
+			text += fmt.Sprintf("\n%+v", x)
+		}
+		return nil
+	})
+	if err != nil {
+		text += err.Error()
+	}
+	return text
 }
 
 // counters are ours under the kernel's names: they have the same, but for the group.

@@ -4,6 +4,7 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -21,12 +22,18 @@ type (
 	Subflows int
 	// Spread waits until each subflow has carried new bytes, in some direction.
 	Spread struct{}
-	// Idle waits until so many subflows are established of which all but one
-	// carry nothing, while the stream goes on.
+	// Rests carries so many bytes, none of them on the link: its subflows are
+	// backups. A kernel must be one of the two.
+	Rests struct {
+		Carry
+		Link int
+	}
+	// Add adds an endpoint, Change gives it other flags.
 	Add struct {
 		Side
 		Endpoint
 	}
+	Change Add
 	// Remove takes an endpoint away by its id.
 	Remove struct {
 		Side
@@ -144,6 +151,48 @@ func (Spread) do(ctx context.Context, t *trial) error {
 	}
 	return nil
 }
+
+func (r Rests) do(ctx context.Context, t *trial) error {
+	before, err := t.onLink(r.Link)
+	if err != nil {
+		return err
+	}
+	if err := r.Carry.do(ctx, t); err != nil {
+		return err
+	}
+	after, err := t.onLink(r.Link)
+	if err != nil {
+		return err
+	}
+	if after != before {
+		return fmt.Errorf("link %d carried %d bytes", r.Link, after-before)
+	}
+	return nil
+}
+
+// onLink are the payload bytes that the established subflows on a link have
+// carried, as a kernel counts them.
+func (t *trial) onLink(link int) (n int64, err error) {
+	for s, h := range []*Host{&t.cell.Client, &t.cell.Server} {
+		if h.Kind != Kernel {
+			continue
+		}
+		flows, err := t.host[s].flows()
+		for _, f := range flows {
+			client := f.Remote.Addr()
+			if Side(s) == Client {
+				client = f.Local.Addr()
+			}
+			if prefix(Client, link, client.Is6()).Masked().Contains(client) {
+				n += f.Acked + f.Received
+			}
+		}
+		return n, err
+	}
+	return 0, errors.New("no kernel to ask")
+}
+
+func (c Change) do(_ context.Context, t *trial) error { return t.host[c.Side].change(c.Endpoint) }
 
 func (a Add) do(_ context.Context, t *trial) error    { return t.host[a.Side].add(a.Endpoint) }
 func (r Remove) do(_ context.Context, t *trial) error { return t.host[r.Side].remove(r.ID) }

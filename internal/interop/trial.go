@@ -39,6 +39,7 @@ type Outcome struct {
 	Took     time.Duration
 	Bytes    int64 // that came, both directions together
 	Counts   [2]lab.Counters
+	State    [2]string // of the subflows when a step failed
 }
 
 // Run runs a cell, in the namespaces it makes. An error is of the laboratory:
@@ -62,7 +63,7 @@ func Run(ctx context.Context, c *Cell) (out Outcome, err error) {
 		return out, err
 	}
 	for s, h := range []*Host{&c.Client, &c.Server} {
-		if t.host[s], err = start(t.world, Side(s), h); err != nil {
+		if t.host[s], err = start(c, t.world, Side(s), h); err != nil {
 			return out, fmt.Errorf("the %v: %w", Side(s), err)
 		}
 	}
@@ -70,9 +71,9 @@ func Run(ctx context.Context, c *Cell) (out Outcome, err error) {
 	return out, nil
 }
 
-func start(w *world, s Side, h *Host) (host, error) {
+func start(c *Cell, w *world, s Side, h *Host) (host, error) {
 	if h.Kind == Kernel {
-		return newKernelHost(w, s, h), nil
+		return newKernelHost(c, w, s, h), nil
 	}
 	o, err := newOurHost(w, s, h)
 	if err != nil {
@@ -176,6 +177,9 @@ func (o *Outcome) steps(ctx context.Context, t *trial) bool {
 	for i, s := range t.cell.Steps {
 		err := within(ctx, func(ctx context.Context) error { return s.do(ctx, t) })
 		if o.failed(fmt.Sprintf("step %d, %T%+v", i, s, s), err) {
+			for s, h := range t.host {
+				o.State[s] = h.describe()
+			}
 			return false
 		}
 	}

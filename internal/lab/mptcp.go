@@ -22,6 +22,7 @@ const (
 	pmCmdFlushAddrs = 4
 	pmCmdSetLimits  = 5
 	pmCmdGetLimits  = 6
+	pmCmdSetFlags   = 7
 
 	attrType = 0x3fff // NLA_TYPE_MASK: without the flags nested and byte order
 
@@ -61,6 +62,12 @@ type Endpoint struct {
 // AddEndpoint gives the path manager an address.
 func (ns *NS) AddEndpoint(e Endpoint) error {
 	return ns.Do(func() error { return e.send(pmCmdAddAddr) })
+}
+
+// ChangeEndpoint gives the endpoint of that address the flags Backup and Fullmesh
+// anew; peers are told by MP_PRIO.
+func (ns *NS) ChangeEndpoint(e Endpoint) error {
+	return ns.Do(func() error { return e.send(pmCmdSetFlags) })
 }
 
 // DelEndpoint takes an address away by its ID, as [NS.Endpoints] tells it;
