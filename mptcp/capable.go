@@ -33,6 +33,7 @@ func (s *Set) offered(e *tcp.Env, c *conn, sf *subflow, k *capableOption) {
 		s.agreed(c, k)
 		c.csum = c.csum || s.conf.Checksum
 		c.remoteKey = k.sender // of version 0
+		s.record(e, c, sf, Record{Kind: KindCreated, Addr: c.tuple.Remote, Port: c.tuple.RemotePort, Values: [2]uint64{uint64(c.token)}})
 	}
 }
 
@@ -64,7 +65,7 @@ func (sf *subflow) begin() {
 }
 
 // keyKnown completes the connection's half of the handshake.
-func (s *Set) keyKnown(c *conn, sf *subflow, key uint64) {
+func (s *Set) keyKnown(e *tcp.Env, c *conn, sf *subflow, key uint64) {
 	_, idsn := c.profile.digest(key)
 	c.remoteKey, c.keyed = key, true
 	c.rcvNxt = idsn + 1
@@ -73,6 +74,8 @@ func (s *Set) keyKnown(c *conn, sf *subflow, key uint64) {
 	sf.stage = established
 	sf.tcp.Credit(0) // from now on the connection's window rules
 	s.Count.MPCurrEstab++
+	c.changed = true
+	s.record(e, c, sf, Record{Kind: KindEstablished, Addr: c.tuple.Remote, Port: c.tuple.RemotePort, Values: [2]uint64{uint64(c.token)}})
 }
 
 // beforeKey looks at a segment before tcp does, while the peer's key is not
@@ -109,7 +112,7 @@ func (s *Set) onCapableACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o
 			return
 		}
 		s.Count.MPCapableACKRX++
-		s.keyKnown(c, sf, o.cap.sender)
+		s.keyKnown(e, c, sf, o.cap.sender)
 		if !s.firstData(e, c, sf, o) {
 			return
 		}
@@ -150,7 +153,7 @@ func (s *Set) onThirdACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *
 	case o.is(subCapable):
 		s.Count.MPCapableACKRX++
 	}
-	s.keyKnown(c, sf, c.remoteKey)
+	s.keyKnown(e, c, sf, c.remoteKey)
 	c.wndEnd = c.sndUna + uint64(seg.Wnd)<<sf.sndScale
 	s.onSegment(e, c, sf, seg, o)
 }
@@ -200,7 +203,7 @@ func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment
 	s.Count.MPCapableSYNACKRX++
 	s.learn(e, c, true)
 	s.agreed(c, k)
-	s.keyKnown(c, sf, k.sender)
+	s.keyKnown(e, c, sf, k.sender)
 	sf.owesKeys = true
 	c.wndEnd = c.sndUna + uint64(seg.Wnd) // not scaled in a SYN
 }

@@ -4,9 +4,8 @@ import (
 	"github.com/mpxd/mpxd/tcp"
 )
 
-// linger is how long a connection lives without subflows, and how long one
-// that the application released may be without progress. The first is time for
-// break-before-make (RFC 8684, 3.3.3).
+// linger is how long a connection that the application released may be without
+// progress.
 const linger = 60 * tcp.Second
 
 // finish ends a connection whose DATA_FINs were both acknowledged: the
@@ -16,8 +15,9 @@ func (s *Set) finish(e *tcp.Env, c *conn) {
 		return
 	}
 	c.over = true
-	c.closeAt, c.retransAt, c.probeAt = tcp.Never, tcp.Never, tcp.Never
+	c.closeAt, c.retransAt, c.probeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	s.tell(c, tcp.Finished)
+	s.record(e, c, nil, Record{Kind: KindClosed})
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
 		i = sf.next
@@ -47,7 +47,7 @@ func (s *Set) peerClosed(e *tcp.Env, c *conn, sf *subflow) {
 		return
 	}
 	if !sf.closing {
-		sf.closing = true
+		sf.closing, sf.unwanted = true, true
 		s.reinject(c, sf)
 	}
 	sf.tcp.Shut(e)
@@ -67,32 +67,38 @@ func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
 		return
 	}
 	s.reinject(c, sf)
+	s.parted(e, c, sf)
+	s.record(e, c, sf, Record{Kind: KindSubClosed, ID: sf.remoteID, Addr: sf.tuple.Remote, Port: sf.tuple.RemotePort,
+		Code: uint8(sf.reason), Values: [2]uint64{uint64(sf.tcp.Err())}})
 	if c.over {
 		return
 	}
 	if !c.keyed {
-		s.fail(c, sf.tcp.Err())
+		s.fail(e, c, sf.tcp.Err())
 		return
 	}
 	if c.finDue() {
 		s.update(c) // it may have been under way there
 	}
-	for i := c.first; i != 0; i = s.flows.At(i).next {
-		if !s.flows.At(i).gone {
+	for i := c.first; i != 0; {
+		v := s.flows.At(i)
+		i = v.next
+		if !v.gone && v.stage >= preEstablished {
 			return
 		}
 	}
-	c.closeAt = e.Now + linger
+	c.closeAt = min(c.closeAt, e.Now+s.conf.CloseTimeout)
 }
 
 // fail ends a connection for a reason.
-func (s *Set) fail(c *conn, why tcp.Reason) {
+func (s *Set) fail(e *tcp.Env, c *conn, why tcp.Reason) {
 	if c.over {
 		return
 	}
 	c.over, c.shut, c.err = true, true, why
-	c.closeAt, c.retransAt, c.probeAt = tcp.Never, tcp.Never, tcp.Never
+	c.closeAt, c.retransAt, c.probeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	s.tell(c, tcp.Finished)
+	s.record(e, c, nil, Record{Kind: KindClosed, Code: uint8(why)})
 }
 
 // abort ends a connection at once; every subflow is reset. If it is we who end
@@ -103,7 +109,7 @@ func (s *Set) abort(e *tcp.Env, c *conn, why tcp.Reason) {
 		speaker = s.speaker(c)
 		c.fastclose = speaker == nil
 	}
-	s.fail(c, why)
+	s.fail(e, c, why)
 	c.closeAt = tcp.Never // also when it was over: nobody is waited for
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -128,6 +134,7 @@ func (s *Set) kill(e *tcp.Env, c *conn, sf *subflow, why Reset) {
 		return
 	}
 	sf.reason, sf.owesReset = why, true
+	sf.unwanted = sf.unwanted || why == ProtocolError || why == Prohibited || why == Middlebox
 	sf.tcp.Abort(e)
 	s.markFlow(sf)
 	s.lost(e, c, sf)
@@ -137,6 +144,7 @@ func (s *Set) kill(e *tcp.Env, c *conn, sf *subflow, why Reset) {
 func (s *Set) onReset(e *tcp.Env, c *conn, sf *subflow, o *options) {
 	if o.is(subReset) {
 		s.Count.MPRstRx++
+		sf.reason, sf.transient, sf.unwanted = o.reset.reason, o.reset.transient, !o.reset.transient
 	}
 	if o.is(subFail) {
 		s.Count.MPFailRx++

@@ -27,11 +27,12 @@ type conn struct {
 	steps int32  // what searches of ofo may still walk
 
 	again, againTail uint32 // mappings whose data must be sent on another subflow
-	addrs            uint32 // the peer's addresses, a list
 
-	localPort, remotePort uint16 // of the initial subflow
-
-	echo addrOption // the ADD_ADDR last taken, to be echoed
+	addrs   uint32   // the peer's addresses, a list
+	signals uint32   // ours that it is told of, a list
+	aims    uint32   // subflows that are wanted, a list
+	pathAt  tcp.Time // when the path manager has something to do
+	dialsAt tcp.Time // bounds the connecting to what the peer announces: up to when there was enough
 
 	self   uint32 // index in the slab
 	first  uint32 // head of the list of subflows
@@ -42,8 +43,7 @@ type conn struct {
 	sndBuf uint32
 	ahead  uint32 // what may wait unscheduled: the congestion windows together
 	user   uint32
-	local  tcp.Addr // of the initial subflow: address id 0
-	remote tcp.Addr // the same
+	tuple  tcp.Tuple // of the initial subflow: address id 0
 
 	event   tcp.Event
 	profile profile
@@ -61,6 +61,10 @@ type conn struct {
 	resent bool // data was reinjected: no fallback any more
 	short  bool // the peer sends 32-bit DSNs
 	failed bool // we sent MP_FAIL and wait for the answer
+
+	confirmed bool // a DATA_ACK has come, on any subflow
+	planned   bool // the policy's endpoints were seen to
+	changed   bool // the path manager is to look
 
 	connected bool
 	shut      bool // the application has no more to send
@@ -118,6 +122,7 @@ type subflow struct {
 	localID, remoteID       uint8
 	syns                    uint8 // SYNs sent
 	tries                   uint8 // of what is repeated until the peer answers: the third ACK of a join, MP_FASTCLOSE
+	prios                   uint8 // how often MP_PRIO is still to be told
 	bare                    uint8 // segments in a row that came without a word of MPTCP
 	heard                   bool  // since the last data-level timeout
 	rcvScale, sndScale      uint8
@@ -141,6 +146,10 @@ type subflow struct {
 	reverted                bool // plain: it spoke MPTCP, and the peer may not know that it is over
 	undecided               bool // its options are gone; what to do a join that proves itself decides
 	owesEcho                bool // the echo of an ADD_ADDR that came here is
+	owesSignal              bool // what is due of our addresses is
+	owesPrio                bool // ownBackup is
+	unwanted                bool // it was closed on purpose, here or there: no other in its place
+	transient               bool // the peer's RST said that it may be tried again
 }
 
 func (s *Set) conn(c Conn) *conn           { return s.conns.Get(uint64(c)) }
@@ -176,9 +185,8 @@ func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
 		return nil, nil, false
 	}
 	c.self, c.plain = ci, true
-	c.retransAt, c.probeAt, c.closeAt, c.reported = tcp.Never, tcp.Never, tcp.Never, tcp.Never
-	c.local, c.localPort = t.Local, t.LocalPort
-	c.remote, c.remotePort = t.Remote, t.RemotePort
+	c.retransAt, c.probeAt, c.closeAt, c.reported, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never, tcp.Never
+	c.tuple = *t
 	sf, ok := s.attach(c, t)
 	if !ok {
 		s.conns.Free(ci)
@@ -260,6 +268,8 @@ func (s *Set) reap(e *tcp.Env, c *conn) {
 	c.ofo.clear(e)
 	s.clearAgain(c)
 	s.clearAddrs(c)
+	s.clearSignals(c)
+	s.dropAims(c, func(*aim) bool { return true })
 	c.rcv.End(&e.Windows)
 	s.conns.Free(c.self)
 }

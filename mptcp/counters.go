@@ -22,6 +22,7 @@ type Counters struct {
 	MPJoinInitial                                         uint64 // to the address and port of the initial subflow, which we had asked not to be joined
 	MPJoinNoOption                                        uint64 // the third ACK or SYN-ACK had no MP_JOIN
 	MPJoinAckAgain                                        uint64 // a third ACK came again
+	MPJoinUnable                                          uint64 // no route, port or memory for a subflow that was wanted
 
 	// Data.
 	DSSNotMatching     uint64 // a mapping contradicted an earlier one
@@ -64,8 +65,13 @@ type Counters struct {
 
 	// Addresses and priority.
 	AddAddr, EchoAddTx, AddAddrDrop, AddAddrHMac uint64
+	AddAddrTx, EchoAdd                           uint64
+	AddAddrTxDrop                                uint64 // it did not fit beside tcp's options
+	AddAddrUnechoed                              uint64 // told often enough, never echoed
 	RmAddr, RmAddrDrop, RmAddrKept, RmSubflow    uint64
-	MPPrioRx                                     uint64
+	RmAddrTx                                     uint64
+	MPPrioRx, MPPrioTx                           uint64
+	RecordsLost                                  uint64 // nobody read them in time
 
 	// Ends.
 	MPFailRx, MPFailTx           uint64

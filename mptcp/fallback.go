@@ -128,7 +128,8 @@ func (s *Set) count(c *conn, sf *subflow) {
 func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	s.unregister(c)
 	c.plain, c.failed, sf.stage = true, false, plain
-	c.retransAt, c.probeAt, c.closeAt = tcp.Never, tcp.Never, tcp.Never
+	c.retransAt, c.probeAt, c.closeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
+	s.record(e, c, sf, Record{Kind: KindFallback})
 	s.clear(&sf.rx)
 	s.clear(&sf.tx)
 	s.clearAgain(c)

@@ -159,7 +159,9 @@ func (s *Set) unmapped(sf *subflow) bool {
 func (s *Set) onDSS(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *options) bool {
 	d := &o.dss
 	if d.flags&dssAck != 0 {
-		sf.confirmed = true
+		if !sf.confirmed {
+			sf.confirmed, c.confirmed, c.changed = true, true, true
+		}
 		ack := s.number(c, o)
 		// The window is relative to the DATA_ACK (RFC 8684, 3.3.4).
 		s.acked(e, c, ack, ack+uint64(seg.Wnd)<<sf.sndScale)
@@ -233,6 +235,9 @@ func (s *Set) settle(e *tcp.Env, c *conn, sf *subflow) {
 		return
 	}
 	s.finish(e, c)
+	if c.changed {
+		s.manage(e, c)
+	}
 	s.push(e, c)
 	if s.deadline(c) < c.reported {
 		s.markConn(c)

@@ -22,9 +22,13 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 	o.parse(v1, syn.Raw[:syn.RawLen])
 	c, why := s.admit(t, &o)
 	var sf *subflow
+	var id uint8
 	if why == Unspecified {
 		var ok bool
-		if sf, ok = s.attach(c, t); !ok {
+		if id, ok = s.localID(c, &t.Local, t.LocalPort); ok {
+			sf, ok = s.attach(c, t)
+		}
+		if !ok {
 			why = LackOfResources
 		}
 	}
@@ -43,7 +47,7 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 	sf.stage = joinRcvd
 	sf.remoteNonce, sf.remoteID, sf.backup = o.join.nonce, o.join.id, o.join.backup
 	sf.localNonce = uint32(e.Rand.Uint64())
-	sf.localID = s.localID(c, t)
+	sf.localID = id
 	p.RcvBuf, p.SndBuf, p.Wrapped = c.rcv.Limit(), c.sndBuf, true
 	sf.tcp.Accept(e, t, p, syn)
 	sf.tcp.Reserve(onData, 0)
@@ -68,7 +72,7 @@ func (s *Set) admit(t *tcp.Tuple, o *options) (c *conn, why Reset) {
 		s.Count.MPJoinRejected++
 		return c, Prohibited
 	}
-	if s.conf.NoJoinInitial && c.profile != v0 && t.Local == c.local && t.LocalPort == c.localPort {
+	if s.conf.NoJoinInitial && c.profile != v0 && t.Local == c.tuple.Local && t.LocalPort == c.tuple.LocalPort {
 		s.Count.MPJoinInitial++
 		return c, Prohibited // our C flag said so (RFC 8684, 3.1)
 	}
@@ -98,23 +102,6 @@ func (s *Set) census(c *conn) (live, half int) {
 		}
 	}
 	return live, half
-}
-
-// localID is the id of our address: 0 is that of the initial subflow.
-func (s *Set) localID(c *conn, t *tcp.Tuple) uint8 {
-	if t.Local == c.local {
-		return 0
-	}
-	last := uint8(0)
-	for i := c.first; i != 0; {
-		sf := s.flows.At(i)
-		i = sf.next
-		if sf.localID != 0 && sf.tuple.Local == t.Local {
-			return sf.localID
-		}
-		last = max(last, sf.localID)
-	}
-	return last + 1
 }
 
 // onJoinACK takes the third ACK of a join, which proves that the peer has the
@@ -170,8 +157,16 @@ func (s *Set) joined(e *tcp.Env, c *conn, sf *subflow) {
 	sf.ackAt = tcp.Never
 	sf.ackSent = c.rcvNxt
 	sf.tcp.Credit(0)
-	c.joined = true
-	c.closeAt = tcp.Never
+	c.joined, c.changed = true, true
+	if !c.released {
+		c.closeAt = tcp.Never
+	}
+	if p := s.aimOf(c, sf); p != nil {
+		p.proven, p.tries = true, 0
+	}
+	s.echoed(c, sf.localID, &sf.tuple.Local) // it would not join what it does not know
+	s.record(e, c, sf, Record{Kind: KindSubEstablished, ID: sf.remoteID, Addr: sf.tuple.Remote, Port: sf.tuple.RemotePort,
+		Values: [2]uint64{uint64(sf.localID)}})
 	s.decide(e, c)
 	for i := c.first; i != 0; {
 		v := s.flows.At(i)
@@ -192,14 +187,21 @@ const (
 )
 
 // OpenSubflow begins a join of our own: one more subflow of a connection that
-// both sides have confirmed (RFC 8684, 3.1: not before a DSS has come).
+// both sides have confirmed (RFC 8684, 3.1: not before a DSS has come). id is our
+// address's; 0: the one it has, or any.
 func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uint8, backup bool) (Flow, bool) {
 	c := s.conn(h)
-	if c == nil || !c.keyed || c.plain || c.failed || c.over || int(c.nsub) >= s.conf.MaxSubflows || !s.confirmed(c) {
+	if c == nil || !c.keyed || c.plain || c.failed || c.over || int(c.nsub) >= s.conf.MaxSubflows || !c.confirmed {
 		return 0, false
 	}
-	if c.noJoin && t.Remote == c.remote && t.RemotePort == c.remotePort {
+	if c.noJoin && t.Remote == c.tuple.Remote && t.RemotePort == c.tuple.RemotePort {
 		return 0, false // the peer's C flag (RFC 8684, 3.1)
+	}
+	if id == 0 {
+		var ok bool
+		if id, ok = s.localID(c, &t.Local, t.LocalPort); !ok {
+			return 0, false
+		}
 	}
 	sf, ok := s.attach(c, t)
 	if !ok {
@@ -214,15 +216,6 @@ func (s *Set) OpenSubflow(e *tcp.Env, h Conn, t *tcp.Tuple, p tcp.Params, id uin
 	sf.tcp.Reserve(onData, 0)
 	s.markFlow(sf)
 	return s.flowHandle(sf), true
-}
-
-func (s *Set) confirmed(c *conn) bool {
-	for i := c.first; i != 0; i = s.flows.At(i).next {
-		if s.flows.At(i).confirmed {
-			return true
-		}
-	}
-	return c.joined
 }
 
 // onJoinSYNACK takes the answer to the SYN of our join.

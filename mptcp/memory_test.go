@@ -28,7 +28,7 @@ func hasPointers(t reflect.Type) bool {
 }
 
 func TestNoPointers(t *testing.T) {
-	for _, v := range []any{conn{}, subflow{}, mapping{}, address{}} {
+	for _, v := range []any{conn{}, subflow{}, mapping{}, address{}, signal{}, aim{}, Record{}} {
 		if typ := reflect.TypeOf(v); hasPointers(typ) {
 			t.Errorf("%v holds pointers", typ)
 		}
@@ -45,7 +45,7 @@ func TestSizes(t *testing.T) {
 		size, max uintptr
 	}{
 		{"conn", unsafe.Sizeof(conn{}), 352},
-		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 256},
+		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 264},
 		{"mapping", unsafe.Sizeof(mapping{}), 48},
 	} {
 		t.Logf("%s: %d bytes", c.name, c.size)

@@ -44,6 +44,11 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 		sf.tcp.AckNow()
 		ok = sf.tcp.Output(e, seg)
 	}
+	if !ok && (sf.owesEcho || sf.owesSignal || sf.owesPrio) && sf.usable() && !c.failed && !s.tellsKeys(c, sf) {
+		sf.tcp.AckNow() // data took the ACK along
+		s.prepare(c, sf)
+		ok = sf.tcp.Output(e, seg)
+	}
 	if ok {
 		s.decorate(c, sf, seg)
 		if c.joined && seg.Len > 0 && sf.ackAt == tcp.Never && !sf.stale {
@@ -67,8 +72,10 @@ func (s *Set) prepare(c *conn, sf *subflow) {
 		need = onData
 	case sf.owesFail:
 		need = 12 + onAck
-	case sf.owesEcho:
-		need = c.echo.size()
+	case sf.owesEcho, sf.owesSignal:
+		need = onData
+	case sf.owesPrio:
+		need = 4 + onAck
 	case s.tellsKeys(c, sf):
 		need = 20
 	case c.rcvNxt != sf.ackSent || !sf.confirmed:
@@ -192,18 +199,20 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		s.Count.MPFailTx++
 		putFail(seg, sf.failDSN)
 		s.putDSS(c, sf, seg, &dssOption{})
+	case sf.owesEcho && s.putEcho(c, sf, seg), sf.owesSignal && s.putSignal(c, sf, seg):
+		if c.rcvNxt != sf.ackSent {
+			sf.tcp.AckNow()
+		}
+	case sf.owesPrio && room(seg) >= 4:
+		s.Count.MPPrioTx++
+		sf.owesPrio = false
+		prioOption{backup: sf.ownBackup}.put(seg)
+		s.putDSS(c, sf, seg, &dssOption{})
 	case c.finDue() && room(seg) >= onData:
 		sf.owesFin = false
 		d := dssOption{flags: dssMap | s.dsnWidth(c) | dssFin, dsn: c.sndEnd, length: 1, sum: c.csum}
 		d.csum = ^pseudo(&mapping{dsn: d.dsn, wire: 1})
 		s.putDSS(c, sf, seg, &d)
-	case sf.owesEcho && room(seg) >= c.echo.size():
-		s.Count.EchoAddTx++
-		sf.owesEcho = false
-		c.echo.put(seg, c.profile)
-		if c.rcvNxt != sf.ackSent {
-			sf.tcp.AckNow()
-		}
 	default:
 		// Where SACK blocks leave no room the DATA_ACK can wait: it says
 		// nothing new (RFC 8684, 3.3.2), or prepare had kept the room.

@@ -32,6 +32,11 @@ type Config struct {
 	// Short: send 32-bit DSNs and DATA_ACKs, as Linux 0.89 does, in connections that we open with version 0. They
 	// wrap every 4 GiB (RFC 6824, 3.3.1: not for rates that could do so within a segment's lifetime).
 	Short bool
+	// CloseTimeout is how long a connection lives without subflows: time for
+	// break-before-make (RFC 8684, 3.3.3); 0: 60 s.
+	CloseTimeout tcp.Time
+	// Passive is for connections that peers began, Active for those that we did.
+	Passive, Active Policy
 	// OwnsToken: a key is drawn until its token satisfies it (the shard's bit field); nil: any.
 	OwnsToken func(token uint32) bool
 }
@@ -40,6 +45,8 @@ type Config struct {
 const (
 	defaultSubflows = 8
 	defaultBuf      = 8 << 20
+	// defaultClose is Linux's.
+	defaultClose = 60 * tcp.Second
 )
 
 // Set is one shard's population.
@@ -52,12 +59,16 @@ type Set struct {
 	flows    slab.Slab[subflow]
 	maps     slab.Slab[mapping]
 	addrs    slab.Slab[address]
+	ours     slab.Slab[signal]
+	aims     slab.Slab[aim]
 	tokens   tokens
 	versions versions
+	records  records
 
 	dirty      queue // of flows
 	dirtyConns queue
 	events     queue // of connections
+	asks       queue // of paths whose subflow is to be opened
 
 	views [maxViews]View // what the scheduler is shown
 }
@@ -77,6 +88,10 @@ func NewSet(conf Config) *Set {
 	if conf.SndBuf == 0 {
 		conf.SndBuf = defaultBuf
 	}
+	if conf.CloseTimeout == 0 {
+		conf.CloseTimeout = defaultClose
+	}
+	conf.Passive, conf.Active = conf.Passive.numbered(), conf.Active.numbered()
 	s := &Set{conf: conf, sched: MinRTT{}}
 	s.conns.Max = conf.MaxConns
 	return s
@@ -129,6 +144,7 @@ func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bo
 	if offer && s.capable(e, c, sf, v, capableSent) {
 		s.Count.MPCapableSYNTX++
 		c.csum = s.conf.Checksum
+		s.record(e, c, sf, Record{Kind: KindCreated, Addr: t.Remote, Port: t.RemotePort, Values: [2]uint64{uint64(c.token)}})
 	}
 	s.buffers(e, c, &p)
 	sf.tcp.Open(e, t, p)
@@ -294,4 +310,25 @@ func (s *Set) EachFlow(c Conn, f func(Flow)) {
 		i = sf.next
 		f(s.flowHandle(sf))
 	}
+}
+
+// SubflowInfo describes a subflow for people and tests.
+type SubflowInfo struct {
+	Tuple             tcp.Tuple
+	LocalID, RemoteID uint8
+	Joined            bool // it may carry data
+	Backup            bool // we ask to use it last
+	PeerBackup        bool // the peer does
+	Closing           bool
+	TCP               tcp.Status
+}
+
+// SubflowInfo returns a snapshot; ok false if the handle is dead.
+func (s *Set) SubflowInfo(f Flow) (SubflowInfo, bool) {
+	sf := s.flow(f)
+	if sf == nil {
+		return SubflowInfo{}, false
+	}
+	return SubflowInfo{Tuple: sf.tuple, LocalID: sf.localID, RemoteID: sf.remoteID, Joined: sf.stage == established,
+		Backup: sf.ownBackup, PeerBackup: sf.backup, Closing: sf.closing, TCP: sf.tcp.Status()}, true
 }

@@ -54,7 +54,7 @@ func (sf *subflow) patience(now tcp.Time, st *tcp.Status) {
 }
 
 // deadline is when a connection wants ExpireConn.
-func (s *Set) deadline(c *conn) tcp.Time { return min(c.retransAt, c.probeAt, c.closeAt) }
+func (s *Set) deadline(c *conn) tcp.Time { return min(c.retransAt, c.probeAt, c.closeAt, c.pathAt) }
 
 // ConnDeadline is when a connection wants ExpireConn; Never if its handle is dead.
 func (s *Set) ConnDeadline(h Conn) tcp.Time {
@@ -81,6 +81,9 @@ func (s *Set) ExpireConn(e *tcp.Env, h Conn) {
 	}
 	if c.probeAt <= e.Now {
 		s.probe(e, c)
+	}
+	if c.pathAt <= e.Now || c.changed {
+		s.manage(e, c)
 	}
 	s.push(e, c)
 	s.markConn(c)

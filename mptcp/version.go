@@ -69,6 +69,6 @@ func (s *Set) offer(e *tcp.Env, t *tcp.Tuple) profile {
 // learn notes whether the peer took our offer.
 func (s *Set) learn(e *tcp.Env, c *conn, taken bool) {
 	if c.profile == v1 {
-		s.versions.ignored(e.Now, &c.remote, c.remotePort, !taken)
+		s.versions.ignored(e.Now, &c.tuple.Remote, c.tuple.RemotePort, !taken)
 	}
 }

@@ -97,6 +97,7 @@ type world struct {
 	rng   *rand.Rand
 	seed  uint64
 	seqno int
+	ports uint16 // given to subflows
 	net   packets
 	paths []*path
 	cli   *host
@@ -350,7 +351,22 @@ func (h *host) events() {
 	}
 }
 
+// act opens the subflows that are asked for: from any address is from path 1's.
+func (h *host) act() {
+	for a, ok := h.set.NextAction(); ok; a, ok = h.set.NextAction() {
+		h.w.ports++
+		t := tcp.Tuple{Local: a.Local, Remote: a.Remote, LocalPort: 3000 + h.w.ports, RemotePort: a.Port}
+		if a.Local == (tcp.Addr{}) {
+			t.Local = addr(2)
+		}
+		if f, ok := h.set.Open(&h.env, &a, &t, h.w.params()); ok {
+			h.add(t, f)
+		}
+	}
+}
+
 func (h *host) emit() (any bool) {
+	h.act()
 	var seg tcp.Segment
 	for {
 		f, ok := h.set.NextDirty()

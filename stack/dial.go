@@ -68,33 +68,6 @@ func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
 	return c, nil
 }
 
-// OpenSubflow adds a subflow to an MPTCP connection, from an address of ours
-// with the given address id. ErrLimit: the connection cannot have one (now).
-func (s *Shard) OpenSubflow(c mptcp.Conn, from netip.Addr, to netip.AddrPort, id uint8, backup bool) error {
-	local := fromNetip(from)
-	t, h, err := s.aim(to, &local)
-	if err != nil || s.conn(c) == nil || !s.ours(&local) || local.Is4() != t.Remote.Is4() {
-		return ErrNoRoute
-	}
-	k, ok := s.claim(&t, []tcp.Addr{local})
-	if !ok {
-		return ErrNoPort
-	}
-	via := s.neighborOf(&h)
-	if via == 0 {
-		return ErrLimit
-	}
-	params := s.params(&t.Remote, &h, 0)
-	k.number(s, &t, &params)
-	f, ok := s.set.OpenSubflow(&s.env, c, &t, params, id, backup)
-	if !ok {
-		return ErrLimit
-	}
-	s.take(&k)
-	s.addFlow(f, &t, k.hash, via)
-	return nil
-}
-
 // aim checks a destination and finds the way to it.
 func (s *Shard) aim(to netip.AddrPort, from *tcp.Addr) (t tcp.Tuple, h hop, err error) {
 	if !to.IsValid() || to.Port() == 0 || to.Addr().IsUnspecified() || to.Addr().IsMulticast() {

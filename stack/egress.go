@@ -44,8 +44,9 @@ func (s *Shard) outlet(fl *flow, n *neighbor) *queue {
 	return &s.queues[s.firstQueue[n.link]+int(fl.hash%ports)]
 }
 
-// drain lines up all flows that something happened to.
+// drain lines up all flows that something happened to, those that are opened now among them.
 func (s *Shard) drain() {
+	s.act()
 	for f, ok := s.set.NextDirty(); ok; f, ok = s.set.NextDirty() {
 		s.ready(f.Index())
 	}

@@ -52,6 +52,8 @@ type Shard struct {
 	echoes, resets bucket
 	stats          Stats
 	tap            Tap
+	watch          Watch
+	record         mptcp.Record
 
 	more  bool // a bound was reached in this turn: run again at once
 	retry bool // a ring was full, or frames ran out: run again soon
@@ -92,6 +94,11 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 	}
 	if len(links) == 0 {
 		return nil, fmt.Errorf("stack: no link")
+	}
+	for _, p := range []mptcp.Policy{conf.MPTCP.Passive, conf.MPTCP.Active} {
+		if err := s.checkPolicy(&p, conf.Addresses); err != nil {
+			return nil, err
+		}
 	}
 	for i, l := range links {
 		if len(l.Ports) == 0 || l.MTU < minMTU4 || l.MTU > 1<<16-1 {
@@ -149,6 +156,7 @@ func (s *Shard) Turn(now tcp.Time) (next tcp.Time) {
 	s.expire()
 	s.events()
 	s.emit()
+	s.records()
 	s.spans = spansPerVisit
 	return s.next()
 }

@@ -52,7 +52,20 @@ func Ports(b []byte) (src, dst uint16) {
 
 // HeaderLen is how many bytes Put writes.
 func (seg *Segment) HeaderLen() int {
-	return MinHeader + seg.Opts.size() + (int(seg.RawLen)+3)&^3
+	if seg.tight() {
+		return MinHeader + (lenTS+int(seg.RawLen)+3)&^3
+	}
+	return MinHeader + seg.padded()
+}
+
+// padded is the length of the options as they stand by default.
+func (seg *Segment) padded() int { return seg.Opts.size() + (int(seg.RawLen)+3)&^3 }
+
+// tight reports whether the options fit only without the two NOPs in front of
+// the timestamps (RFC 7323, appendix A recommends them): an ADD_ADDR with an IPv6 address
+// and a port takes 30 bytes, and timestamps must stand in every segment.
+func (seg *Segment) tight() bool {
+	return seg.padded() > MaxOptions && seg.Opts.Has == HasTS && seg.Opts.NSACK == 0
 }
 
 // Put writes the header into b, HeaderLen bytes, with a zero checksum. The
@@ -67,7 +80,12 @@ func (seg *Segment) Put(b []byte, src, dst uint16) {
 	binary.BigEndian.PutUint16(b[14:], seg.Wnd)
 	binary.BigEndian.PutUint16(b[16:], 0)
 	binary.BigEndian.PutUint16(b[18:], seg.Urg)
-	m := MinHeader + seg.Opts.put(b[MinHeader:n])
+	m := MinHeader
+	if seg.tight() {
+		m += seg.Opts.putTS(b[m:])
+	} else {
+		m += seg.Opts.put(b[m:n])
+	}
 	m += copy(b[m:], seg.Raw[:seg.RawLen])
 	for ; m < n; m++ {
 		b[m] = optNop

@@ -107,6 +107,16 @@ func (o *Options) size() int {
 	return n
 }
 
+// lenTS is the length of the timestamps option.
+const lenTS = 10
+
+func (o *Options) putTS(b []byte) int {
+	b[0], b[1] = optTS, lenTS
+	binary.BigEndian.PutUint32(b[2:], o.TSVal)
+	binary.BigEndian.PutUint32(b[6:], o.TSEcr)
+	return lenTS
+}
+
 // put writes the options in Linux's order: MSS, SACK permitted, timestamps,
 // window scale, SACK. Peers and middleboxes are tuned to it.
 func (o *Options) put(b []byte) int {
@@ -122,10 +132,7 @@ func (o *Options) put(b []byte) int {
 		if o.Has&HasSACKOK != 0 {
 			b[n], b[n+1] = optSACKOK, 2
 		}
-		b[n+2], b[n+3] = optTS, 10
-		binary.BigEndian.PutUint32(b[n+4:], o.TSVal)
-		binary.BigEndian.PutUint32(b[n+8:], o.TSEcr)
-		n += 12
+		n += 2 + o.putTS(b[n+2:])
 	case o.Has&HasSACKOK != 0:
 		b[n], b[n+1], b[n+2], b[n+3] = optNop, optNop, optSACKOK, 2
 		n += 4
