@@ -56,7 +56,7 @@ func (s *Shard) dial(to netip.AddrPort, user uint32, reserve int,
 	if via == 0 {
 		return 0, ErrLimit
 	}
-	params := s.params(&t.Remote, &h, reserve)
+	params := s.params(&t, &h, reserve)
 	k.number(s, &t, &params)
 	c, f, ok := open(&s.env, &t, params, user)
 	if !ok {

@@ -44,7 +44,7 @@ func (s *Shard) icmp(p *packet) Drop {
 		return s.echo(p, icmpEchoReply)
 	case icmpUnreachable:
 		if b[1] == 4 {
-			return s.tooBig(p, max(int(binary.BigEndian.Uint16(b[6:])), minMTU4))
+			return s.tooBig(p, toldMTU(b))
 		}
 		// RFC 1122, 4.2.3.9: protocol and port are hard errors.
 		return s.unreachable(p, b[1] == 2 || b[1] == 3)
@@ -52,6 +52,16 @@ func (s *Shard) icmp(p *packet) Drop {
 		return s.unreachable(p, false)
 	}
 	return DropICMPType
+}
+
+// toldMTU is the MTU in an ICMP "fragmentation needed". Routers older than RFC 1191
+// leave the field 0.
+func toldMTU(b []byte) int {
+	mtu := int(binary.BigEndian.Uint16(b[6:]))
+	if mtu == 0 && len(b) >= icmpHeader+ipv4Header {
+		mtu = plateau(int(binary.BigEndian.Uint16(b[icmpHeader+2:])))
+	}
+	return max(mtu, minMTU4)
 }
 
 func (s *Shard) icmpv6(p *packet) Drop {
@@ -175,8 +185,18 @@ func (s *Shard) tooBig(p *packet, mtu int) Drop {
 	}
 	f := s.flows.at(id).f
 	c := s.set.Tcp(f)
-	if c == nil || !c.SetPathMSS(&s.env, seq, uint16(mtu-headers)) {
+	if c == nil {
 		return DropICMPStale
+	}
+	valid, news := c.SetPathMSS(&s.env, seq, uint16(mtu-headers))
+	if !valid {
+		return DropICMPStale
+	}
+	if news {
+		s.stats.PathsNarrowed++
+		if s.paths.learn(&s.flows.at(id).tuple, uint16(mtu), s.env.Now) {
+			s.stats.PathsEvicted++
+		}
 	}
 	s.ready(id)
 	return Carried

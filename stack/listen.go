@@ -68,7 +68,7 @@ func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, wait
 	if !ok {
 		return DropSynNoRoute
 	}
-	params := s.params(&t.Remote, &h, 0)
+	params := s.params(t, &h, 0)
 	if wait != 0 {
 		params.HasISN, params.ISN = true, s.waits.at(wait).tw.ReuseISN(&s.env, t)
 	}
@@ -141,7 +141,7 @@ func (s *Shard) redeem(ack *tcp.Segment, t *tcp.Tuple, hash uint32) (d Drop, ok 
 	if !ok {
 		return DropSynNoRoute, true
 	}
-	params := s.params(&t.Remote, &h, 0)
+	params := s.params(t, &h, 0)
 	params.HasISN, params.ISN, params.Answered = true, ack.Ack-1, true
 	id, d := s.accept(syn, t, hash, &h, params)
 	if d == Carried {

@@ -163,7 +163,7 @@ func (s *Shard) openSubflow(a *mptcp.Action) bool {
 	if via == 0 {
 		return false
 	}
-	params := s.params(&t.Remote, &h, 0)
+	params := s.params(&t, &h, 0)
 	k.number(s, &t, &params)
 	f, ok := s.set.Open(&s.env, a, &t, params)
 	if !ok {

@@ -184,17 +184,18 @@ func (s *Shard) mtu(link int) int {
 	return m
 }
 
-// params of a flow to a hop. reserve is taken off the MSS we announce.
-func (s *Shard) params(to *tcp.Addr, h *hop, reserve int) tcp.Params {
+// params of a flow by a hop. reserve is taken off the MSS we announce.
+func (s *Shard) params(t *tcp.Tuple, h *hop, reserve int) tcp.Params {
 	headers := ipv4Header + tcp.MinHeader
-	if !to.Is4() {
+	if !t.Remote.Is4() {
 		headers = ipv6Header + tcp.MinHeader
 	}
-	mss := s.mtu(h.link) - headers
+	mtu := s.mtu(h.link)
+	mss := mtu - headers
 	return tcp.Params{
 		MSS: uint16(max(mss-reserve, int(s.conf.TCP.MinMSS))),
 		// A segment is gathered into one frame at most.
-		PathMSS: uint16(min(mss, s.pool.FrameSize()-headroom)),
+		PathMSS: uint16(min(s.paths.mtu(t, s.env.Now, mtu)-headers, s.pool.FrameSize()-headroom)),
 	}
 }
 

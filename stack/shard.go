@@ -45,6 +45,7 @@ type Shard struct {
 	bound    map[uint16]netip.Addr // listeners that are not for all addresses
 	halfOpen halfOpen
 	cookies  tcp.Cookies
+	paths    paths
 	counters [portBuckets]uint32
 	wheel    wheel
 	mail     mailbox
@@ -112,6 +113,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 	if err := s.configure(&conf); err != nil {
 		return nil, err
 	}
+	s.paths.seed = s.hashSeed
 	s.neighbors.Max = positive(conf.MaxNeighbors, defaultNeighbors)
 	s.waits.max, s.waits.hash = positive(conf.MaxTimeWait, defaultTimeWait), s.hash
 	s.halfOpen = halfOpen{mode: conf.SynCookies, limit: positive(conf.SynBacklog, defaultBacklog), seed: s.hashSeed, ports: map[uint16]int{}}

@@ -19,6 +19,8 @@ type Stats struct {
 	NoRoom               uint64 // segments with payload that came while frames were short
 	Solicits             uint64 // ARP requests and neighbour solicitations sent
 	NeighborFails        uint64
+	PathsNarrowed        uint64 // packet-too-big messages that were believed and told something new
+	PathsEvicted         uint64 // remembered paths that gave way to others
 	TimeWaitEvicted      uint64 // oldest entries that gave way to newer ones
 	TimeWaitDialed       uint64 // dials that took over a tuple in TIME-WAIT, by its timestamps
 	PortsExhausted       uint64 // dials that found no port free at any of our addresses

@@ -103,12 +103,16 @@ func (c *Conn) deliver(e *Env, id uint32, a *acked) {
 		a.orig = true
 	}
 	c.rackDeliver(e, n, a)
+	if n.flags&probing != 0 {
+		c.probeArrived(e, n)
+	}
 	c.leave(e.Nodes, id)
 }
 
 // progress: the peer acknowledged something new.
 func (c *Conn) progress(e *Env) {
 	c.timeouts = 0
+	c.path.vanished = 0
 	c.stall.Acked(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	if c.phase == fastRecovery && !c.has(useSACK) && c.sndUna.Before(c.recover) {
 		// Impatient: a burst of losses takes a round trip for each, or one
@@ -158,7 +162,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 	if c.phase == open && c.lostEnd.After(c.sndUna) {
 		// Also when what was lost after the last recovery began has been
 		// sent again in it: that loss is still to be answered.
-		c.beginRecovery(e, a.prior, a.delivered, true)
+		c.beginRecovery(e, a.prior, a.delivered, !c.onlyProbe(e.Nodes))
 	}
 	marked := seg.Flags&ECE != 0 && c.has(useECN)
 	if marked {

@@ -96,7 +96,9 @@ type Conn struct {
 	// undoLeft is how many retransmissions no DSACK has reported yet.
 	undoLeft uint16
 
+	// peerMSS is what the peer takes, and once established no more than the link does.
 	peerMSS, pathMSS, ourMSS uint16
+	path                     pathSearch
 	rcvMSS                   uint16 // largest payload seen: what "full-sized" means for delayed ACKs
 
 	state                State

@@ -19,4 +19,7 @@ type Counters struct {
 	// InCE counts marked segments that came, ECNReductions echoes that were
 	// answered, ECNFallbacks SYNs repeated without asking.
 	InCE, ECNReductions, ECNFallbacks uint64
+	// BlackHoles counts that segments were made smaller since large ones vanished
+	// without a word; MTUProbes larger ones that tried the path, and how many arrived.
+	BlackHoles, MTUProbes, MTUProbesOK uint64
 }

@@ -26,7 +26,7 @@ type Node struct {
 
 // nodeFlags say what became of a node of a send queue. A node that was never
 // sent has neither inFlight, lost nor sacked; a sent one exactly one of them.
-type nodeFlags uint8
+type nodeFlags uint16
 
 const (
 	inFlight nodeFlags = 1 << iota // in the list of nodes in flight
@@ -37,6 +37,7 @@ const (
 	limited                        // when it was sent the application had left the path idle
 	doubtful                       // its retransmission was needless: what arrives is the original
 	joined                         // it was sent in one segment with the node before it
+	probing                        // its segment tries whether the path takes more than pathMSS
 )
 
 // len is what the node takes of the sequence space.

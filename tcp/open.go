@@ -185,6 +185,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 		c.rto = max(c.rto, 3*Second) // RFC 6298, 5.7
 	}
 	c.timeouts = 0
+	c.peerMSS = min(c.peerMSS, c.pathMSS)
 	c.beginRcvRTT(e)
 	c.cc.MSS = c.mss()
 	c.cc.Cwnd = initialWindow(e.Conf, c.cc.MSS)

@@ -98,6 +98,9 @@ func (c *Conn) outLost(e *Env, seg *Segment) bool {
 	if c.waits(e.Now) {
 		return false
 	}
+	if id == c.sndq.head {
+		c.suspect(e)
+	}
 	mss := c.mss()
 	pipe := c.inFlight()
 	if pipe > 0 && pipe+min(mss, e.Nodes.At(id).len()) > c.cc.Cwnd {
@@ -183,6 +186,7 @@ func (c *Conn) outFresh(e *Env, seg *Segment) bool {
 	if !ok {
 		return false
 	}
+	limit = c.wouldProbe(e, id, limit)
 	r, ok := c.cut(e, id, limit)
 	if !ok {
 		return c.noNode(e)
@@ -261,13 +265,16 @@ func (c *Conn) emit(e *Env, seg *Segment, r run) {
 	if r.Node != c.fresh {
 		seg.Again = true
 		e.Count.RetransSegs++
+		if r.seq == c.sndUna {
+			c.resent(r.Len)
+		}
 	} else {
 		c.markFresh(seg)
 		if c.has(ownCredit) {
 			c.credit -= r.Len
 		}
 	}
-	c.transmitted(e, r)
+	c.transmitted(e, r, r.Len > c.cc.MSS)
 	c.charge(e.Now, r.Len)
 	if c.phase == fastRecovery {
 		c.prrOut += r.Len

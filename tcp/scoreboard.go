@@ -160,6 +160,9 @@ func (c *Conn) markSACKed(e *Env, id uint32, a *acked) {
 		a.sackSent = n.sent
 	}
 	c.deliver(e, id, a)
+	if c.isLarge(n.len()) {
+		c.path.vanished = 0
+	}
 	n.flags |= sacked
 	c.countSACKed(n, 1)
 }

@@ -148,6 +148,7 @@ func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 		return r, c.split(e, id, r.Off+limit)
 	}
 	kind, mark, copied := n.flags&(lost|inFlight), n.Mark, e.Pool.Shared(n.Span.Frame)
+	probe := limit > c.cc.MSS // it is filled, from however many nodes
 	for next := n.Next; next != 0; next = n.Next {
 		n = e.Nodes.At(next)
 		if n.flags&(lost|inFlight|sacked) != kind {
@@ -161,13 +162,13 @@ func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 			break
 		}
 		size := uint32(n.Span.Len)
-		if size > limit && copied && r.Len < limit {
+		if r.Len < limit && (size > limit && copied || probe && size > limit-r.Len) {
 			if c.split(e, next, limit-r.Len) {
 				r.Len, r.last = limit, next
 			}
 			break
 		}
-		small := max(r.Len, size) < limit/2 || r.last != id && size < limit/2
+		small := probe || max(r.Len, size) < limit/2 || r.last != id && size < limit/2
 		if !small || r.Len+size > limit {
 			break
 		}
@@ -201,8 +202,8 @@ func (c *Conn) split(e *Env, id, at uint32) bool {
 	return true
 }
 
-// transmitted notes that the nodes of a run were sent.
-func (c *Conn) transmitted(e *Env, r run) {
+// transmitted notes that the nodes of a run were sent. probe: as one of the path's MTU.
+func (c *Conn) transmitted(e *Env, r run, probe bool) {
 	idle := c.sndUna == c.sndNxt
 	for id := r.Node; ; {
 		n := e.Nodes.At(id)
@@ -212,7 +213,10 @@ func (c *Conn) transmitted(e *Env, r run) {
 		}
 		n.sent = e.Now
 		c.cc.rate.send(n, e.Now, c.pipe, idle)
-		n.flags = n.flags&^(joined|doubtful) | inFlight
+		n.flags = n.flags&^(joined|doubtful|probing) | inFlight
+		if probe {
+			n.flags |= probing
+		}
 		if id != r.Node {
 			n.flags |= joined
 		}
@@ -252,6 +256,9 @@ func (c *Conn) lose(ns *Nodes, id uint32) {
 	n := ns.At(id)
 	c.leave(ns, id)
 	n.flags |= lost
+	if n.flags&probing != 0 {
+		c.probeLost(n)
+	}
 	c.lostEnd = later(c.lostEnd, n.end())
 	c.gone.insert(ns, c.goneAfter(ns, n.Seq), id)
 	c.goneHint = id

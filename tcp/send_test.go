@@ -230,10 +230,10 @@ func TestPathMSS(t *testing.T) {
 	o.send(5000, 1000, 0)
 	o.out()
 	before := o.conn.cc.Cwnd
-	if o.conn.SetPathMSS(&o.env, o.conn.sndNxt, 500) || o.conn.mss() != 1000 {
+	if valid, _ := o.conn.SetPathMSS(&o.env, o.conn.sndNxt, 500); valid || o.conn.mss() != 1000 {
 		t.Error("a packet-too-big about nothing in flight was believed")
 	}
-	if !o.conn.SetPathMSS(&o.env, o.conn.sndUna+2000, 68) || o.conn.mss() != uint32(o.conf.MinMSS) {
+	if valid, news := o.conn.SetPathMSS(&o.env, o.conn.sndUna+2000, 68); !valid || !news || o.conn.mss() != uint32(o.conf.MinMSS) {
 		t.Errorf("MSS %d, floor %d", o.conn.mss(), o.conf.MinMSS)
 	}
 	sum := 0

@@ -135,7 +135,7 @@ func (c *Conn) openWindow() {
 func (c *Conn) expireReorder(e *Env) {
 	prior := c.inFlight()
 	if c.detectLosses(e) && c.phase == open {
-		c.beginRecovery(e, prior, 0, true)
+		c.beginRecovery(e, prior, 0, !c.onlyProbe(e.Nodes))
 		c.reduce(0, false, false)
 	}
 	c.armRetry(e)
