@@ -89,16 +89,26 @@ func (s *Set) take(e *tcp.Env, sf *subflow) (frame.Span, bool) {
 	return d, ok
 }
 
-// cut is n bytes of d from off on. The rest lives on elsewhere.
+// cut is n bytes of d from off on. The rest lives on elsewhere. Of the larger
+// part the sum follows from that of the rest; of the smaller one it is taken when
+// it is needed.
 func cut(p *frame.Pool, d frame.Span, off, n uint32) frame.Span {
 	if off == 0 && n == uint32(d.Len) {
 		return d
 	}
 	p.Share(d.Frame)
-	d.Off += uint16(off)
-	d.Len = uint16(n)
-	d.Flags &^= frame.SumKnown | frame.More
-	return d
+	k := frame.Span{Frame: d.Frame, Off: d.Off + uint16(off), Len: uint16(n), Flags: d.Flags &^ (frame.SumKnown | frame.More)}
+	if d.Flags&frame.SumKnown == 0 || n <= uint32(d.Len)/2 {
+		return k
+	}
+	b, end := p.Bytes(d), off+n
+	k.Flags |= frame.SumKnown
+	k.Sum = checksum.Sub(d.Sum, checksum.Sum(b[:off]))
+	k.Sum = checksum.Sub(k.Sum, checksum.Append(0, int(end), checksum.Sum(b[end:])))
+	if off&1 != 0 {
+		k.Sum = checksum.Swap(k.Sum)
+	}
+	return k
 }
 
 // sum is the sum of a span, known or taken now.

@@ -156,6 +156,9 @@ func (s *Set) burst(e *tcp.Env, c *conn, sf *subflow, i uint32, dsn uint64, n ui
 			d.Sum = sum(e.Pool, d)
 			d.Flags |= frame.SumKnown
 			total = checksum.Append(total, int(m.len), d.Sum)
+			if d.Len == node.Span.Len {
+				node.Span = d // for a reinjection
+			}
 		}
 		if !sf.tcp.Send(e, d, mark) {
 			break

@@ -71,9 +71,10 @@ type app struct {
 	err       tcp.Reason
 	salt      byte
 	peerSalt  byte
-	last      tcp.Time // when data last came
-	longest   tcp.Time // longest gap while data was expected
-	altered   *editor  // what a middlebox does to the peer's bytes, and may arrive
+	last      tcp.Time     // when data last came
+	longest   tcp.Time     // longest gap while data was expected
+	chunk     func() int64 // how much to send at once, at most 1400
+	altered   *editor      // what a middlebox does to the peer's bytes, and may arrive
 }
 
 func pattern(salt byte, at int64) byte { return byte(at>>16) ^ byte(at>>8)*3 ^ byte(at)*7 ^ salt }
@@ -438,6 +439,9 @@ func (a *app) write(h *host) {
 	}
 	for a.sent < a.send {
 		n := min(a.send-a.sent, 1400)
+		if a.chunk != nil {
+			n = min(n, a.chunk())
+		}
 		if int64(h.set.Room(a.c)) < n || h.env.Pool.Free() < 64 {
 			return
 		}

@@ -26,6 +26,7 @@ type engineWorld struct {
 	load                  *bulk // the client's application
 	conns                 int
 	mptcp                 bool
+	began                 tally // after the warm-up
 }
 
 const (
@@ -46,16 +47,16 @@ var (
 	engineService = netip.MustParseAddrPort("10.73.0.1:1080")
 )
 
-func newEngineWorld(conns int, multipath, up bool) (*engineWorld, error) {
-	w := &engineWorld{conns: conns, mptcp: multipath}
+func newEngineWorld(l relayed) (*engineWorld, error) {
+	w := &engineWorld{conns: l.conns, mptcp: l.mptcp}
 	pools := [3]*frame.Pool{}
 	for i := range pools {
 		pools[i] = frame.New(make([]byte, engineFrames<<12), 12)
 	}
-	w.load = &bulk{source: up, socks: netip.AddrPortFrom(engineOrigin.Addr(), originPort), multipath: multipath}
-	far := &bulk{source: !up}
+	w.load = &bulk{source: l.up, socks: netip.AddrPortFrom(engineOrigin.Addr(), originPort), multipath: l.mptcp}
+	far := &bulk{source: !l.up}
 	w.sink = far
-	if !up {
+	if !l.up {
 		w.sink = w.load
 	}
 	relay, err := proxy.New(proxy.Config{Listen: engineService.Port(), Addresses: engineProxy})
@@ -83,7 +84,7 @@ func newEngineWorld(conns int, multipath, up bool) (*engineWorld, error) {
 		{&w.proxy, engineProxy, proxyLinks, pools[1], relay},
 		{&w.origin, []netip.Prefix{engineOrigin}, []stack.Link{engineLink(o, 2, 0)}, pools[2], far},
 	} {
-		conf := stack.Config{TCP: tcp.DefaultConfig(), MPTCP: mptcp.Config{Enabled: multipath}, Seed: [32]byte{1}}
+		conf := stack.Config{TCP: tcp.DefaultConfig(), MPTCP: mptcp.Config{Enabled: l.mptcp, Checksum: l.checksum}, Seed: [32]byte{1}}
 		if h.shard != &w.proxy {
 			// The ends are no part of the measurement: their pools must not run
 			// out whatever the number of connections.
