@@ -140,6 +140,10 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		}
 	}
 	s.settled(c, sf)
+	if o.has == 0 && s.stripped(sf, seg) && s.revertible(c, sf) {
+		s.fallback(e, c, sf, &s.Count.DssFallback)
+		return
+	}
 	if !s.pull(e, c, sf) {
 		return
 	}
@@ -147,6 +151,13 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		// Data that no mapping covers, and no options: they are stripped.
 		s.fallback(e, c, sf, &s.Count.DssFallback)
 	}
+}
+
+// stripped reports whether a segment without options filled a hole before the next
+// mapping. It was not coalesced with another, which would have left it the options of one:
+// it has lost its own on the way.
+func (s *Set) stripped(sf *subflow, seg *tcp.Segment) bool {
+	return seg.Len > 0 && ssnOf(sf.irs, seg.Seq) == sf.rd && sf.held.d.Len == 0 && sf.tcp.Readable() > 0 && s.covering(sf) == nil
 }
 
 // unmapped reports whether the subflow has data in order without mapping.
