@@ -106,18 +106,21 @@ func (x *crossing) again() {
 
 // boxes are the middleboxes of path i. What they do together must leave a way:
 // on an only path options are not stripped after segments were coalesced, since
-// what was sent twice cannot fall back.
+// what was sent twice cannot fall back; and no half without options is coalesced
+// there or on the clean path, which would strip them.
 func (x *crossing) boxes(i int, csum bool) box {
 	var c chain
 	r := x.r
 	if r.IntN(3) == 0 {
 		c = append(c, renumber{tcp.Seq(r.Uint32()), tcp.Seq(r.Uint32())})
 	}
+	halves := false
 	if r.IntN(4) == 0 {
-		c = append(c, splitter{r.IntN(2) == 0})
+		halves = r.IntN(2) == 0
+		c = append(c, splitter{!halves})
 	}
 	strip := i != x.clean && r.IntN(2) == 0
-	if !strip && r.IntN(3) == 0 {
+	if !strip && r.IntN(3) == 0 && !(halves && (i == x.clean || x.clean < 0)) {
 		c = append(c, &merger{last: r.IntN(2) == 0})
 	}
 	if strip {
