@@ -120,11 +120,12 @@ type subflow struct {
 	failDSN                 uint64   // of the MP_FAIL we owe
 	pendSum                 uint16
 	localID, remoteID       uint8
-	syns                    uint8 // SYNs sent
-	tries                   uint8 // of what is repeated until the peer answers: the third ACK of a join, MP_FASTCLOSE
-	prios                   uint8 // how often MP_PRIO is still to be told
-	bare                    uint8 // segments in a row that came without a word of MPTCP
-	heard                   bool  // since the last data-level timeout
+	syns                    uint8  // SYNs sent
+	tries                   uint8  // of what is repeated until the peer answers: the third ACK of a join, MP_FASTCLOSE
+	prios                   uint8  // how often MP_PRIO is still to be told
+	bareEnd                 uint32 // SSN after the last data that came without options
+	bare                    uint8  // segments in a row that came without a word of MPTCP
+	heard                   bool   // since the last data-level timeout
 	rcvScale, sndScale      uint8
 	stage                   stage
 	reason                  Reset // of the RST we owe

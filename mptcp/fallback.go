@@ -214,6 +214,12 @@ const unheard = 3
 // taken their room.
 func (sf *subflow) note(seg *tcp.Segment, o *options) {
 	sf.heard = true
+	if int32(sf.bareEnd-sf.rd) < 0 {
+		sf.bareEnd = sf.rd // it wraps
+	}
+	if end := ssnOf(sf.irs, seg.Seq) + seg.Len; o.has == 0 && seg.Len > 0 && int32(end-sf.bareEnd) > 0 {
+		sf.bareEnd = end
+	}
 	switch {
 	case o.has != 0:
 		sf.bare = 0

@@ -147,8 +147,9 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 	if !s.pull(e, c, sf) {
 		return
 	}
-	if o.has == 0 && seg.Len > 0 && s.unmapped(sf) {
-		// Data that no mapping covers, and no options: they are stripped.
+	if s.unmapped(sf) && int32(sf.bareEnd-sf.rd) > 0 && (o.has == 0 && seg.Len > 0 || sf.rx.head == 0) {
+		// Data that no mapping covers, and that came without options: they
+		// are stripped. It may have waited behind a hole.
 		s.fallback(e, c, sf, &s.Count.DssFallback)
 	}
 }
