@@ -13,12 +13,17 @@ func (s *Set) capable(e *tcp.Env, c *conn, sf *subflow, p profile, st stage) boo
 		s.Count.MPFallbackTokenInit++
 		return false
 	}
+	s.adopt(e, c, sf, p, st, key, token, idsn)
+	return true
+}
+
+// adopt makes a connection one of MPTCP, with our key.
+func (s *Set) adopt(e *tcp.Env, c *conn, sf *subflow, p profile, st stage, key uint64, token uint32, idsn uint64) {
 	c.profile, c.localKey, c.plain = p, key, false
 	s.register(c, token)
 	c.sndUna, c.sndNxt, c.sndEnd, c.wndEnd = idsn+1, idsn+1, idsn+1, idsn+1
 	c.rto = e.Conf.InitialRTO
 	sf.stage = st
-	return true
 }
 
 // offered decides about the MP_CAPABLE k of a SYN.

@@ -12,6 +12,7 @@ type Counters struct {
 	MPCapableMute                                                     uint64 // a SYN of version 0 with flag B, dropped
 	MPCapablePlainSYN                                                 uint64 // a SYN came again without it
 	MPFallbackTokenInit                                               uint64 // no key was found
+	MPCapableCookieKey                                                uint64 // the ACK of a SYN cookie echoed a key that is not ours
 
 	// Joins.
 	MPJoinSynRx, MPJoinSynTx, MPJoinSynAckRx, MPJoinAckRx uint64

@@ -82,9 +82,14 @@ func (s *Set) draw(e *tcp.Env, p profile) (key uint64, token uint32, idsn uint64
 	for range keyDraws {
 		key = e.Rand.Uint64()
 		token, idsn = p.digest(key)
-		if token != 0 && s.tokens.get(token) == 0 && (s.conf.OwnsToken == nil || s.conf.OwnsToken(token)) {
+		if s.available(token) {
 			return key, token, idsn, true
 		}
 	}
 	return 0, 0, 0, false
+}
+
+// available reports whether a token is free and ours.
+func (s *Set) available(token uint32) bool {
+	return token != 0 && s.tokens.get(token) == 0 && (s.conf.OwnsToken == nil || s.conf.OwnsToken(token))
 }

@@ -62,6 +62,7 @@ type Set struct {
 	ours     slab.Slab[signal]
 	aims     slab.Slab[aim]
 	tokens   tokens
+	cookieAt tcp.Time // when a cookie last offered MPTCP
 	versions versions
 	records  records
 

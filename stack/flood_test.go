@@ -15,6 +15,7 @@ import (
 
 	"github.com/mpxd/mpxd/internal/checksum"
 	"github.com/mpxd/mpxd/internal/frame"
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 )
 
@@ -76,14 +77,19 @@ func (f *flood) Flush()    {}
 
 // TestSynFlood: a million SYNs a second from a million sources. They cost no
 // memory beyond the backlog, and whoever means it is served, with all options.
-func TestSynFlood(t *testing.T) {
+func TestSynFlood(t *testing.T) { synFlood(t, false) }
+
+// TestCapableFlood: the same of SYNs that offer MPTCP. Whoever means it is served, by MPTCP.
+func TestCapableFlood(t *testing.T) { synFlood(t, true) }
+
+func synFlood(t *testing.T, capable bool) {
 	million := 1000000
 	if testing.Short() {
 		million = 100000
 	}
 	pool := frame.New(make([]byte, 4096<<12), 12)
 	forged := synTo(80)
-	forged.Options = synOptions()
+	forged.Options = synOptions(capable)
 	f := &flood{pool: pool, syn: tcp4(t, forged, nil), spread: 1 << 20, peer: peer4.As4()}
 	app := &recorder{}
 	conf := Config{
@@ -92,6 +98,7 @@ func TestSynFlood(t *testing.T) {
 		TCP:        tcp.DefaultConfig(),
 		Seed:       [32]byte{1},
 		SynBacklog: 256,
+		MPTCP:      mptcp.Config{Enabled: true},
 	}
 	s, err := New(conf, pool, []Link{{Name: "flood", MAC: ourMAC, MTU: 1500, Ports: []Port{f}}}, app)
 	if err != nil {
@@ -121,15 +128,22 @@ func TestSynFlood(t *testing.T) {
 		if c, fl, _, _ := s.Idle(); c > conns+i || fl > flows+i || pool.Free() < free-i || len(s.demux.slots) != index || len(s.byHop) > hops+1 {
 			t.Fatalf("%d connections, %d flows, %d frames, %d slots, %d neighbours", c, fl, pool.Free(), len(s.demux.slots), len(s.byHop))
 		}
-		connect(t, s, f, uint16(5000+i), run)
+		connect(t, s, f, uint16(5000+i), capable, run)
 		if len(app.accepted) != i+1 {
 			t.Fatalf("%d of %d connections accepted", len(app.accepted), i+1)
 		}
 		if n := s.Readable(app.accepted[i]); n != 5 {
 			t.Errorf("%d bytes of what came with the ACK", n)
 		}
+		mss := uint32(1360 - 12)
+		if info, _ := s.Info(app.accepted[i]); info.MPTCP != capable {
+			t.Errorf("%+v", info)
+		}
+		if capable {
+			mss -= 28 // the DSS
+		}
 		s.EachFlow(app.accepted[i], func(st tcp.Status) {
-			if st.SndWScale != 7 || st.MSS != 1360-12 || st.State != tcp.Established {
+			if st.SndWScale != 7 || st.MSS != mss || st.State != tcp.Established {
 				t.Errorf("%+v", st)
 			}
 		})
@@ -138,25 +152,32 @@ func TestSynFlood(t *testing.T) {
 	if st.TCP.SyncookiesRecv != 10 || st.TCP.SyncookiesFailed != 0 || st.Drops[DropSynLimit]+st.Drops[DropSynHalfOpen]+st.Drops[DropSynPressure] != 0 {
 		t.Errorf("%+v", st)
 	}
+	if m := s.MPTCP(); (m.MPCurrEstab == uint64(len(app.accepted))) != capable || m.MPFallbackTokenInit+m.MPCapableCookieKey != 0 {
+		t.Errorf("%+v", *m)
+	}
 	t.Logf("%d SYNs, %d cookies, %d handshakes in progress", million+10000, st.TCP.SyncookiesSent, flows)
 }
 
-func synOptions() []layers.TCPOption {
-	return []layers.TCPOption{
+func synOptions(capable bool) []layers.TCPOption {
+	opts := []layers.TCPOption{
 		{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{1370 >> 8, 1370 & 255}},
 		{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2},
 		{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 1, 0, 0, 0, 0, 0}},
 		{OptionType: layers.TCPOptionKindNop},
 		{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{7}},
 	}
+	if capable {
+		opts = append(opts, layers.TCPOption{OptionType: layers.TCPOptionKindMultipathTCP, OptionLength: 4, OptionData: []byte{1, 1}})
+	}
+	return opts
 }
 
 // connect opens a connection in the middle of the flood, and sends five bytes
 // with the ACK.
-func connect(t *testing.T, s *Shard, f *flood, port uint16, run func(int)) {
+func connect(t *testing.T, s *Shard, f *flood, port uint16, capable bool, run func(int)) {
 	t.Helper()
 	syn := synTo(80)
-	syn.SrcPort, syn.Options = layers.TCPPort(port), synOptions()
+	syn.SrcPort, syn.Options = layers.TCPPort(port), synOptions(capable)
 	f.out, f.in = nil, [][]byte{tcp4(t, syn, nil)}
 	run(100)
 	answer := tcpOf(t, one(t, f.out))
@@ -165,9 +186,14 @@ func connect(t *testing.T, s *Shard, f *flood, port uint16, run func(int)) {
 	}
 	ack := &layers.TCP{SrcPort: layers.TCPPort(port), DstPort: 80, Seq: 1001, Ack: answer.Seq + 1, ACK: true, Window: 500}
 	for _, o := range answer.Options {
-		if o.OptionType == layers.TCPOptionKindTimestamps {
-			ack.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10,
-				OptionData: append([]byte{0, 0, 1, 9}, o.OptionData[:4]...)}}
+		switch o.OptionType {
+		case layers.TCPOptionKindTimestamps:
+			ack.Options = append(ack.Options, layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10,
+				OptionData: append([]byte{0, 0, 1, 9}, o.OptionData[:4]...)})
+		case layers.TCPOptionKindMultipathTCP: // version, flags and our key: both keys and the length of the data go back
+			key := append(append([]byte{1, 1}, 1, 2, 3, 4, 5, 6, 7, 8), o.OptionData[2:10]...)
+			ack.Options = append(ack.Options, layers.TCPOption{OptionType: layers.TCPOptionKindMultipathTCP, OptionLength: 22,
+				OptionData: append(key, 0, 5)})
 		}
 	}
 	f.in = [][]byte{tcp4(t, ack, gopacket.Payload("hello"))}

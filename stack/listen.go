@@ -79,10 +79,12 @@ func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, wait
 	case refuse:
 		return DropSynHalfOpen
 	case cookie:
-		s.cookies.Answer(&s.env, t, params, seg, &s.out)
+		if !s.set.Answer(&s.env, &s.cookies, t, params, seg, &s.out) {
+			return DropSynLimit
+		}
 		return s.answer(p, &s.out)
 	}
-	id, d := s.accept(seg, t, hash, &h, params)
+	id, d := s.accept(seg, nil, t, hash, &h, params)
 	if d != Carried {
 		return d
 	}
@@ -113,13 +115,19 @@ func (s *Shard) join(p *packet, syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *
 	return Carried
 }
 
-// accept makes a connection for a SYN.
-func (s *Shard) accept(syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *hop, params tcp.Params) (id uint32, d Drop) {
+// accept makes a connection for a SYN, or for the ACK that answered its cookie.
+func (s *Shard) accept(syn, ack *tcp.Segment, t *tcp.Tuple, hash uint32, h *hop, params tcp.Params) (id uint32, d Drop) {
 	via := s.neighborOf(h)
 	if via == 0 {
 		return 0, DropSynLimit
 	}
-	f, ok := s.set.Accept(&s.env, t, params, syn)
+	var f mptcp.Flow
+	var ok bool
+	if ack == nil {
+		f, ok = s.set.Accept(&s.env, t, params, syn)
+	} else {
+		f, ok = s.set.Redeem(&s.env, &s.cookies, t, params, syn, ack)
+	}
 	if !ok {
 		return 0, DropSynLimit
 	}
@@ -143,7 +151,7 @@ func (s *Shard) redeem(ack *tcp.Segment, t *tcp.Tuple, hash uint32) (d Drop, ok 
 	}
 	params := s.params(t, &h, 0)
 	params.HasISN, params.ISN, params.Answered = true, ack.Ack-1, true
-	id, d := s.accept(syn, t, hash, &h, params)
+	id, d := s.accept(syn, ack, t, hash, &h, params)
 	if d == Carried {
 		s.deliver(id, ack)
 	}

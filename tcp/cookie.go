@@ -19,7 +19,7 @@ import (
 // chance is 2^-28 per segment. K names one of two keys. A key is drawn every
 // cookiePeriod and forgotten after two: a cookie is good for 64 to 128 s.
 //
-// A wrapper whose own keys must survive a cookie can derive them with sum.
+// A wrapper whose own keys must survive a cookie derives them.
 type Cookies struct {
 	keys    [2][32]byte
 	present uint8 // the key of this period
@@ -111,6 +111,13 @@ func (k *Cookies) Check(e *Env, t *Tuple, ack, syn *Segment) bool {
 		syn.Flags |= ECE | CWR // RFC 3168, 6.1.1
 	}
 	return true
+}
+
+// Derive is a secret of the handshake that began with the peer's ISN and a cookie, for the purpose that what
+// says. It is the same as long as the cookie is good.
+func (k *Cookies) Derive(t *Tuple, peer, isn Seq, what [4]uint8) [32]byte {
+	// The first byte tells it from a cookie's, where it is the MSS.
+	return sum(&k.keys[isn&1], t, peer, 0xff, what[0], what[1], what[2], what[3])
 }
 
 // rotate draws the key that is due.

@@ -217,11 +217,6 @@ func guarded() (out []Cell) {
 				Client: Host{Kind: e.client, Endpoints: subflows(1, v6)}, Server: Host{Kind: e.server, Cookies: true},
 				V6: v6, Joins: 1, Steps: []Step{Subflows(2), bulk, Spread{}},
 			}
-			if e.server == Ours { // ours are plain TCP
-				cookies.Client.Endpoints, cookies.Joins, cookies.Plain, cookies.Steps = nil, 0, true, []Step{bulk}
-				cookies.ClientCounts = Counts{"MPCapableFallbackSYNACK": Exactly(1)}
-				cookies.ServerCounts = Counts{"MPCapableSYNRX": Exactly(0)}
-			}
 			denied := Cell{
 				Name:   name("%s.%s.c_flag", e.name, ipv(v6)),
 				Client: Host{Kind: e.client, Endpoints: subflows(1, v6)}, Server: Host{Kind: e.server, DenyInitial: true},
