@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mpxd/mpxd/internal/lab"
+	"github.com/mpxd/mpxd/internal/link"
 )
 
 // Cell is one conversation between a client and a server, and what is to come
@@ -19,6 +20,7 @@ type Cell struct {
 	End            Ending
 	Joins          int    // subflows opened beside the first, all in all
 	ByServer       bool   // the server opens them
+	Rate           int64  // bytes per second that each side says at most; 0: 50 MiB/s
 	Rare           bool   // now and then it fails, and nobody has mended it yet: it is left out of samples
 	Plain          bool   // the connection is to be, or to become, plain TCP
 	ClientCounts   Counts // beside what follows from the above
@@ -70,7 +72,11 @@ type Wire struct {
 	MTU   int           // 0: 1500
 	Off   []lab.Offload // turned off at both ends of both links
 	Cable bool          // a cable that can be cut in silence, between two more pairs
+	Boxes *[links]Box   // a middlebox on each link instead; offloads are off then
 }
+
+// Box is what a link does to the frames of either direction.
+type Box struct{ ToServer, ToClient link.Config }
 
 // Ending is how a conversation ends.
 type Ending string
@@ -97,12 +103,15 @@ func (s Side) String() string { return [...]string{"client", "server"}[s] }
 // Counts are bounds of counters by their names in MPTcpExt.
 type Counts map[string]Range
 
+// anyNumber is more than anything counts to.
+const anyNumber = 1 << 62
+
 // Range is from Min to Max, both included.
 type Range struct{ Min, Max int64 }
 
 // Exactly, AtLeast and Between are ranges.
 func Exactly(n int64) Range           { return Range{n, n} }
-func AtLeast(n int64) Range           { return Range{n, 1 << 62} }
+func AtLeast(n int64) Range           { return Range{n, anyNumber} }
 func Between(min, max int64) Range    { return Range{min, max} }
 func (r Range) contains(n int64) bool { return r.Min <= n && n <= r.Max }
 
@@ -110,7 +119,7 @@ func (r Range) String() string {
 	switch {
 	case r.Min == r.Max:
 		return fmt.Sprint(r.Min)
-	case r.Max == 1<<62:
+	case r.Max == anyNumber:
 		return fmt.Sprintf("at least %d", r.Min)
 	}
 	return fmt.Sprintf("%d to %d", r.Min, r.Max)

@@ -44,6 +44,11 @@ type (
 	// Cut makes a link swallow everything, Mend lets it carry again.
 	Cut  int
 	Mend int
+	// Rebox gives a link another middlebox.
+	Rebox struct {
+		Link int
+		Box
+	}
 	// Down lowers a link at a side: both lose the carrier. Up raises it.
 	Down struct {
 		Side
@@ -200,6 +205,8 @@ func (f Flush) do(_ context.Context, t *trial) error  { return t.host[f.Side].fl
 
 func (c Cut) do(_ context.Context, t *trial) error  { return t.world.cut(int(c), true) }
 func (m Mend) do(_ context.Context, t *trial) error { return t.world.cut(int(m), false) }
+
+func (r Rebox) do(_ context.Context, t *trial) error { return t.world.box(r.Link, r.Box) }
 
 func (d Down) do(_ context.Context, t *trial) error {
 	return t.world.space[d.Side].SetUp(linkNames[d.Link], false)

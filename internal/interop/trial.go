@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (t *trial) connect(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("accept: %w", r.error), t.conn[Client].Close())
 	}
 	for s := range t.talk {
-		t.talk[s] = lab.Talk(t.conn[s], uint64(s), uint64(1-s), rate)
+		t.talk[s] = lab.Talk(t.conn[s], uint64(s), uint64(1-s), cmp.Or(t.cell.Rate, rate))
 	}
 	// Neither side opens subflows before it knows that the other has the keys.
 	if err := Carry(1).do(ctx, t); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/mpxd/mpxd/internal/lab"
+	"github.com/mpxd/mpxd/internal/link/runner"
 )
 
 // world is two hosts with two links between them. On every link each host has four
@@ -16,11 +17,12 @@ import (
 //
 //	client 10.61.L.1I fd61:L::1I -- 10.61.L.2I fd61:L::2I server
 //
-// A link is a veth pair, or two with a cable between them (a bridge in a third
-// namespace).
+// A link is a veth pair, or two with something between them in a third namespace:
+// a cable (a bridge) or a middlebox (a runner).
 type world struct {
-	space [2]*lab.NS // by Side
-	cable *lab.NS    // nil: none
+	space  [2]*lab.NS // by Side
+	middle *lab.NS    // nil: none
+	boxes  *runner.Runner
 }
 
 const (
@@ -61,13 +63,18 @@ func build(c *Cell) (w *world, err error) {
 			return w, err
 		}
 	}
-	if c.Wire.Cable {
-		if w.cable, err = lab.New("cable"); err != nil {
+	if c.Wire.Cable || c.Wire.Boxes != nil {
+		if w.middle, err = lab.New("middle"); err != nil {
 			return w, err
 		}
 	}
 	for link := range links {
 		if err := w.join(c, link); err != nil {
+			return w, err
+		}
+	}
+	if c.Wire.Boxes != nil {
+		if err := w.run(c.Wire.Boxes); err != nil {
 			return w, err
 		}
 	}
@@ -86,20 +93,50 @@ func (w *world) join(c *Cell, link int) error {
 	var ends [2]lab.End
 	for s, h := range []*Host{&c.Client, &c.Server} {
 		ends[s] = lab.End{NS: w.space[s], Name: linkNames[link], MTU: c.Wire.MTU, Off: c.Wire.Off}
+		if c.Wire.Boxes != nil {
+			ends[s].Off, ends[s].Pfifo = lab.AllOffloads, queue
+		}
 		if h.Kind == Kernel {
 			ends[s].Addrs = prefixes(Side(s), link)
 		}
 	}
-	if w.cable == nil {
+	if w.middle == nil {
 		return lab.Veth(ends[0], ends[1])
 	}
 	ports := w.ports(link)
 	for s, end := range ends {
-		if err := lab.Veth(end, lab.End{NS: w.cable, Name: ports[s], MTU: c.Wire.MTU, Bare: true}); err != nil {
+		if err := lab.Veth(end, lab.End{NS: w.middle, Name: ports[s], MTU: c.Wire.MTU, Bare: true, Pfifo: end.Pfifo}); err != nil {
 			return err
 		}
 	}
-	return w.cable.Bridge(linkNames[link], ports[0], ports[1])
+	if c.Wire.Boxes != nil {
+		return nil
+	}
+	return w.middle.Bridge(linkNames[link], ports[0], ports[1])
+}
+
+// queue is how many packets an interface beside a middlebox may have waiting.
+const queue = 1000
+
+// run starts the middleboxes.
+func (w *world) run(boxes *[links]Box) error {
+	var paths []runner.Path
+	for i, b := range boxes {
+		ports := w.ports(i)
+		paths = append(paths, runner.Path{Name: linkNames[i], A: ports[Client], B: ports[Server], AB: b.ToServer, BA: b.ToClient})
+	}
+	return w.middle.Do(func() (err error) {
+		w.boxes, err = runner.Start(paths...)
+		return err
+	})
+}
+
+// box makes a link's middlebox another one.
+func (w *world) box(i int, b Box) error {
+	if w.boxes == nil {
+		return errors.New("the wire of this cell has no middleboxes")
+	}
+	return errors.Join(w.boxes.Set(i, runner.AB, b.ToServer), w.boxes.Set(i, runner.BA, b.ToClient))
 }
 
 func (w *world) ports(link int) [2]string {
@@ -140,7 +177,10 @@ func (w *world) configure(s Side, h *Host) error {
 }
 
 func (w *world) close() (err error) {
-	for _, ns := range []*lab.NS{w.space[Client], w.space[Server], w.cable} {
+	if w.boxes != nil {
+		err = w.boxes.Close()
+	}
+	for _, ns := range []*lab.NS{w.space[Client], w.space[Server], w.middle} {
 		if ns != nil {
 			err = errors.Join(err, ns.Close())
 		}
@@ -150,9 +190,9 @@ func (w *world) close() (err error) {
 
 // cut makes a link swallow everything in silence, or carry again.
 func (w *world) cut(link int, cut bool) error {
-	if w.cable == nil {
+	if w.middle == nil || w.boxes != nil {
 		return errors.New("the wire of this cell is no cable")
 	}
 	ports := w.ports(link)
-	return w.cable.Cut(ports[0], ports[1], cut)
+	return w.middle.Cut(ports[0], ports[1], cut)
 }
