@@ -91,17 +91,3 @@ func boxes() (out []Cell) {
 	}
 	return out
 }
-
-// mixed: subflows of both families, where a client of ours opens them.
-func mixed() (out []Cell) {
-	for _, e := range ends[1:] {
-		for _, v6 := range []bool{false, true} {
-			out = append(out, Cell{
-				Name:   name("%s.%s.mixed", e.name, ipv(v6)),
-				Client: Host{Kind: e.client, Endpoints: append(subflows(1, !v6), subflows(2, v6)...)}, Server: Host{Kind: e.server},
-				V6: v6, Joins: 3, Steps: []Step{Subflows(4), bulk, Spread{}},
-			})
-		}
-	}
-	return out
-}

@@ -45,6 +45,8 @@ type Host struct {
 	Cookies     bool // answers each SYN by a cookie
 	TCPOnly     bool // does not offer or take MPTCP
 	Endpoints   []Endpoint
+	Accepts     int               // ours: how many addresses that the peer announces may be connected to; the kernel takes 8
+	Ports       int               // ours: how many subflows there are between the first two addresses; 0: 1
 	Sysctls     map[string]string // of the kernel
 }
 

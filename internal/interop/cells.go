@@ -14,7 +14,7 @@ const bulk = Carry(1 << 20)
 
 // Cells is the matrix.
 func Cells() []Cell {
-	return slices.Concat(handshakes(), paths(), changes(), announcements(), failures(), endings(), odd(), guarded(), mixed(), boxes())
+	return slices.Concat(handshakes(), paths(), changes(), announced(), announcements(), failures(), endings(), odd(), guarded(), boxes())
 }
 
 // ends are the pairs of hosts.

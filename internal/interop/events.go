@@ -6,42 +6,120 @@ import (
 	"github.com/mpxd/mpxd/internal/lab"
 )
 
-// changes: a kernel adds, removes and changes endpoints in mid-transfer.
+// changes: the client adds, removes and changes endpoints in mid-transfer.
 func changes() (out []Cell) {
-	for _, v6 := range []bool{false, true} {
-		client := func(what string, ends []Endpoint, joins int, steps ...Step) Cell {
-			return Cell{
-				Name:   name("kernel-ours.%s.%s", ipv(v6), what),
-				Client: Host{Kind: Kernel, Endpoints: ends}, Server: Host{Kind: Ours},
-				V6: v6, Joins: joins, Steps: steps,
+	for _, e := range ends {
+		for _, v6 := range []bool{false, true} {
+			client := func(what string, ends []Endpoint, joins int, steps ...Step) Cell {
+				return Cell{
+					Name:   name("%s.%s.%s", e.name, ipv(v6), what),
+					Client: Host{Kind: e.client, Endpoints: ends}, Server: Host{Kind: e.server},
+					V6: v6, Joins: joins, Steps: steps,
+				}
+			}
+			// What nobody acknowledges ours tell up to three times.
+			told := Exactly(1)
+			if e.client == Ours {
+				told = Between(1, 3)
+			}
+			second := subflows(1, v6)[0]
+			backup := second
+			backup.Flags |= lab.Backup
+
+			again := client("remove_and_add", subflows(1, v6), 2,
+				Subflows(2), bulk, Remove{Client, second.id()}, Subflows(1), bulk, Add{Client, second}, Subflows(2), bulk, Spread{})
+			again.ClientCounts = Counts{"RmAddrTx": told}
+			again.ServerCounts = Counts{"RmAddr": told}
+
+			zero := client("remove_id0", subflows(1, v6), 1, Subflows(2), bulk, Remove{Client, 0}, Subflows(1), bulk)
+			zero.ClientCounts = Counts{"RmAddrTx": told}
+			zero.ServerCounts = Counts{"RmAddr": told}
+
+			flush := client("flush", subflows(3, v6), 3, Subflows(4), bulk, Flush{Client}, Subflows(1), bulk)
+			if e.client == Kernel {
+				flush.ClientCounts = Counts{"RmAddrTx": Exactly(0), "RmSubflow": Exactly(3)} // FINs say it
+			} else {
+				flush.ClientCounts, flush.ServerCounts = Counts{"RmAddrTx": AtLeast(1)}, Counts{"RmAddr": AtLeast(3)}
+				flush.ServerCounts["RmAddrDrop"] = Between(0, 3) // told on the subflow itself
+			}
+
+			late := client("add_late", nil, 1, Subflows(1), bulk, Add{Client, second}, Subflows(2), bulk, Spread{})
+
+			rests := client("backup", []Endpoint{backup}, 1, Subflows(2), bulk, Rests{bulk, 1})
+
+			prio := client("mp_prio", subflows(1, v6), 1,
+				Subflows(2), Spread{}, Change{Client, backup}, Count{Server, "MPPrioRx", AtLeast(1)}, bulk, Rests{bulk, 1},
+				Change{Client, second}, Count{Server, "MPPrioRx", AtLeast(2)}, bulk, Spread{})
+			prio.ClientCounts = Counts{"MPPrioTx": AtLeast(2)}
+			if e.client == Kernel {
+				prio.ClientCounts = Counts{"MPPrioTx": Exactly(2)}
+			}
+
+			ids := subflows(2, v6)
+			ids[0].ID, ids[1].ID = 255, 128
+			out = append(out, again, zero, flush, late, rests, prio,
+				client("ids", ids, 2, Subflows(3), bulk, Spread{}))
+			if e.client == Ours {
+				ports := client("ports4", nil, 3, Subflows(4), bulk, Spread{})
+				ports.Client.Ports = 4
+				out = append(out, ports)
 			}
 		}
-		second := subflows(1, v6)[0]
-		backup := second
-		backup.Flags |= lab.Backup
+	}
+	return out
+}
 
-		again := client("remove_and_add", subflows(1, v6), 2,
-			Subflows(2), bulk, Remove{Client, second.id()}, Subflows(1), bulk, Add{Client, second}, Subflows(2), bulk, Spread{})
-		again.ClientCounts = Counts{"RmAddrTx": Exactly(1), "RmSubflow": Exactly(1)}
-		again.ServerCounts = Counts{"RmAddr": Exactly(1)}
-
-		zero := client("remove_id0", subflows(1, v6), 1, Subflows(2), bulk, Remove{Client, 0}, Subflows(1), bulk)
-		zero.ClientCounts = Counts{"RmAddrTx": Exactly(1)}
-		zero.ServerCounts = Counts{"RmAddr": Exactly(1)}
-
-		flush := client("flush", subflows(3, v6), 3, Subflows(4), bulk, Flush{Client}, Subflows(1), bulk)
-		flush.ClientCounts = Counts{"RmAddrTx": Exactly(0), "RmSubflow": Exactly(3)} // FINs say it
-
-		late := client("add_late", nil, 1, Subflows(1), bulk, Add{Client, second}, Subflows(2), bulk, Spread{})
-
-		rests := client("backup", []Endpoint{backup}, 1, Subflows(2), bulk, Rests{bulk, 1})
-
-		prio := client("mp_prio", subflows(1, v6), 1,
-			Subflows(2), Spread{}, Change{Client, backup}, Count{Server, "MPPrioRx", Exactly(1)}, bulk, Rests{bulk, 1},
-			Change{Client, second}, Count{Server, "MPPrioRx", Exactly(2)}, bulk, Spread{})
-		prio.ClientCounts = Counts{"MPPrioTx": Exactly(2)}
-
-		out = append(out, again, zero, flush, late, rests, prio)
+// announced: the server announces addresses, and the client joins them.
+func announced() (out []Cell) {
+	for _, e := range ends {
+		for _, v6 := range []bool{false, true} {
+			second := Endpoint{Addr: 1, V6: v6, Flags: lab.Signal}
+			third := Endpoint{Addr: 2, V6: v6, Flags: lab.Signal}
+			port := second
+			port.Port = 4434
+			last := second
+			last.ID = 255
+			server := func(what string, list []Endpoint, joins int, steps ...Step) Cell {
+				n := AtLeast(int64(max(len(list), 1)))
+				return Cell{
+					Name:   name("%s.%s.%s", e.name, ipv(v6), what),
+					Client: Host{Kind: e.client, Accepts: addresses}, Server: Host{Kind: e.server, Endpoints: list},
+					V6: v6, Joins: joins, Steps: steps,
+					ClientCounts: Counts{"AddAddr": n, "EchoAddTx": n},
+					ServerCounts: Counts{"AddAddrTx": n, "EchoAdd": n},
+				}
+			}
+			usual := []Step{Subflows(2), bulk, Spread{}}
+			at := server("announced_port", []Endpoint{port}, 1, usual...)
+			if e.server == Kernel && v6 { // Linux cannot send it beside timestamps
+				at.Server.Sysctls = map[string]string{"net/ipv4/tcp_timestamps": "0"}
+			}
+			denied := server("announced_c_flag", []Endpoint{second}, 1, usual...)
+			denied.Server.DenyInitial = true
+			deniedAt := at
+			deniedAt.Name = name("%s.%s.announced_port_c_flag", e.name, ipv(v6))
+			deniedAt.Server.DenyInitial = true
+			gone := server("announced_and_withdrawn", []Endpoint{second}, 1,
+				Subflows(2), bulk, Remove{Server, second.id()}, Subflows(1), bulk)
+			gone.ServerCounts["RmAddrTx"], gone.ClientCounts["RmAddr"] = AtLeast(1), AtLeast(1)
+			mesh := server("fullmesh", []Endpoint{second}, 2, Subflows(3), bulk, Spread{})
+			mesh.Client.Endpoints = []Endpoint{{Addr: 1, V6: v6, Flags: lab.Subflow | lab.Fullmesh}}
+			two := server("announced_two", []Endpoint{second, third}, 2, Subflows(3), bulk, Spread{})
+			if e.client == Kernel { // Linux takes one at a time, and the others when they are told again
+				two.ClientCounts["AddAddrDrop"] = AtLeast(0)
+			}
+			out = append(out,
+				server("announced", []Endpoint{second}, 1, usual...),
+				two,
+				server("announced_late", nil, 1, bulk, Add{Server, second}, Subflows(2), bulk, Spread{}),
+				server("announced_id255", []Endpoint{last}, 1, usual...),
+				at, denied, deniedAt, gone, mesh)
+			if v6 || e.client == Ours { // a Linux socket for IPv4 has no subflows of IPv6
+				other := second
+				other.V6 = !v6
+				out = append(out, server("mixed", []Endpoint{other}, 1, usual...))
+			}
+		}
 	}
 	return out
 }
@@ -221,9 +299,6 @@ func guarded() (out []Cell) {
 				Name:   name("%s.%s.c_flag", e.name, ipv(v6)),
 				Client: Host{Kind: e.client, Endpoints: subflows(1, v6)}, Server: Host{Kind: e.server, DenyInitial: true},
 				V6: v6, Steps: []Step{bulk, Subflows(1)},
-			}
-			if e.client == Ours { // joins the server's other address, which is allowed
-				denied.Joins, denied.Steps = 1, []Step{Subflows(2), bulk, Spread{}}
 			}
 			out = append(out, cookies, denied, Cell{
 				Name:   name("%s.%s.c_flag_client", e.name, ipv(v6)),

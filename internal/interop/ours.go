@@ -78,6 +78,14 @@ func (o *ourHost) open(s Side, h *Host) (err error) {
 	if h.Cookies {
 		conf.SynCookies = stack.CookiesAlways
 	}
+	// A connection of either role is the one there is.
+	conf.MPTCP.Active = o.policy(h)
+	conf.MPTCP.Passive = conf.MPTCP.Active
+	for _, v6 := range []bool{false, true} {
+		// From the address on the second link the other host's addresses on the
+		// first are reached by the second too.
+		conf.Routes = append(conf.Routes, stack.Route{Prefix: prefix(1-s, 0, v6).Masked(), Gateway: addr(1-s, 1, v6)})
+	}
 	var own []netip.Addr
 	for i := range addresses {
 		for _, v6 := range []bool{false, true} {
@@ -209,28 +217,90 @@ func (o *ourHost) ask(f func(*stack.Shard, mptcp.Conn) error) error {
 	}
 }
 
+// policy is what the path manager does by itself.
+func (o *ourHost) policy(h *Host) mptcp.Policy {
+	p := mptcp.Policy{AddAddrAccepted: h.Accepts, Subflows: h.Ports}
+	for _, e := range h.Endpoints {
+		p.Endpoints = append(p.Endpoints, mptcp.Endpoint{
+			Addr: addr(o.side, e.Addr, e.V6).As16(), Port: e.Port, ID: e.id(), Flags: mptcp.EndpointFlags(e.Flags), // the same bits
+		})
+	}
+	return p
+}
+
+// add tells the one connection what a policy would have.
 func (o *ourHost) add(e Endpoint) error {
-	return o.ask(func(s *stack.Shard, c mptcp.Conn) error {
-		if e.Flags&lab.Subflow == 0 {
-			return errors.New("ours cannot announce")
+	from := addr(o.side, e.Addr, e.V6)
+	return o.ask(func(s *stack.Shard, c mptcp.Conn) (err error) {
+		if e.Flags&lab.Signal != 0 {
+			_, err = s.Announce(c, netip.AddrPortFrom(from, e.Port), e.id())
 		}
-		to := netip.AddrPortFrom(addr(1-o.side, e.Addr%links, e.V6), port)
-		return s.OpenSubflow(c, addr(o.side, e.Addr, e.V6), to, e.id(), e.Flags&lab.Backup != 0)
+		if e.Flags&lab.Subflow != 0 && err == nil {
+			_, to := s.Peer(c)
+			err = s.OpenSubflow(c, from, to, e.id(), e.Flags&lab.Backup != 0)
+		}
+		return err
 	})
 }
 
-func (o *ourHost) change(Endpoint) error { return errors.New("ours cannot change an endpoint") }
+// change makes the subflows from an address backups, or takes that back.
+func (o *ourHost) change(e Endpoint) error {
+	return o.ask(func(s *stack.Shard, c mptcp.Conn) (err error) {
+		s.EachSubflow(c, func(f mptcp.Flow, i mptcp.SubflowInfo) {
+			if i.LocalID == e.id() {
+				err = errors.Join(err, s.SetBackup(f, e.Flags&lab.Backup != 0))
+			}
+		})
+		return err
+	})
+}
 
-func (o *ourHost) remove(uint8) error { return errors.New("ours cannot remove") }
-func (o *ourHost) flush() error       { return errors.New("ours cannot flush") }
+func (o *ourHost) remove(id uint8) error {
+	return o.ask(func(s *stack.Shard, c mptcp.Conn) error { return s.Withdraw(c, id) })
+}
 
-func (o *ourHost) destroy(lab.Flow) error { return errors.New("ours cannot reset a subflow") }
+// flush withdraws each address that subflows have, but the first's.
+func (o *ourHost) flush() error {
+	return o.ask(func(s *stack.Shard, c mptcp.Conn) (err error) {
+		ids := map[uint8]bool{}
+		s.EachSubflow(c, func(_ mptcp.Flow, i mptcp.SubflowInfo) { ids[i.LocalID] = i.LocalID != 0 })
+		for id, joined := range ids {
+			if joined {
+				err = errors.Join(err, s.Withdraw(c, id))
+			}
+		}
+		return err
+	})
+}
+
+// destroy ends a subflow, by a FIN: ours reset none that works.
+func (o *ourHost) destroy(victim lab.Flow) error {
+	return o.ask(func(s *stack.Shard, c mptcp.Conn) error {
+		err := errors.New("no such subflow")
+		s.EachSubflow(c, func(f mptcp.Flow, i mptcp.SubflowInfo) {
+			if flow(&i).Local == victim.Local {
+				err = s.CloseSubflow(f)
+			}
+		})
+		return err
+	})
+}
+
+// flow is a subflow as the kernel would show it.
+func flow(i *mptcp.SubflowInfo) lab.Flow {
+	t := &i.Tuple
+	return lab.Flow{
+		Local:  netip.AddrPortFrom(netip.AddrFrom16(t.Local).Unmap(), t.LocalPort),
+		Remote: netip.AddrPortFrom(netip.AddrFrom16(t.Remote).Unmap(), t.RemotePort),
+		Acked:  int64(i.TCP.SndUna - i.TCP.ISS - 1), Received: int64(i.TCP.RcvNxt - i.TCP.IRS - 1),
+	}
+}
 
 func (o *ourHost) flows() (list []lab.Flow, err error) {
 	err = o.ask(func(s *stack.Shard, c mptcp.Conn) error {
-		s.EachFlow(c, func(t tcp.Status) {
-			if t.State == tcp.Established {
-				list = append(list, lab.Flow{Acked: int64(t.SndUna - t.ISS - 1), Received: int64(t.RcvNxt - t.IRS - 1)})
+		s.EachSubflow(c, func(_ mptcp.Flow, i mptcp.SubflowInfo) {
+			if i.TCP.State == tcp.Established {
+				list = append(list, flow(&i))
 			}
 		})
 		return nil
@@ -242,7 +312,7 @@ func (o *ourHost) describe() (text string) {
 	err := o.ask(func(s *stack.Shard, c mptcp.Conn) error {
 		info, _ := s.Info(c)
 		text = fmt.Sprintf("%+v, readable %d, room %d", info, s.Readable(c), s.Room(c))
-		s.EachFlow(c, func(t tcp.Status) { text += fmt.Sprintf("\n%+v", t) })
+		s.EachSubflow(c, func(_ mptcp.Flow, i mptcp.SubflowInfo) { text += fmt.Sprintf("\n%+v %+v", flow(&i), i) })
 		for _, x := range o.group.Stats() {
 			text += fmt.Sprintf("\n%+v", x)
 		}

@@ -122,14 +122,21 @@ func within(ctx context.Context, f func(context.Context) error) error {
 }
 
 // connect opens the connection and lets both sides talk. Endpoints of the
-// kernel are there before, so that it does what it does by itself; ours are told
-// a connection.
+// kernel are there before, as ours are in their policy, so that both do what they
+// do by themselves.
 func (t *trial) connect(ctx context.Context) error {
 	if err := t.host[Server].listen(); err != nil {
 		return err
 	}
-	if err := t.endpoints(Kernel); err != nil {
-		return err
+	for s, h := range []*Host{&t.cell.Client, &t.cell.Server} {
+		for _, e := range h.Endpoints {
+			if h.Kind != Kernel {
+				continue
+			}
+			if err := t.host[s].add(e); err != nil {
+				return fmt.Errorf("the %v's endpoint %d: %w", Side(s), e.id(), err)
+			}
+		}
 	}
 	type result struct {
 		conn
@@ -152,25 +159,7 @@ func (t *trial) connect(ctx context.Context) error {
 	for s := range t.talk {
 		t.talk[s] = lab.Talk(t.conn[s], uint64(s), uint64(1-s), cmp.Or(t.cell.Rate, rate))
 	}
-	// Neither side opens subflows before it knows that the other has the keys.
-	if err := Carry(1).do(ctx, t); err != nil {
-		return err
-	}
-	return t.endpoints(Ours)
-}
-
-func (t *trial) endpoints(k Kind) error {
-	for s, h := range []*Host{&t.cell.Client, &t.cell.Server} {
-		for _, e := range h.Endpoints {
-			if h.Kind != k {
-				continue
-			}
-			if err := t.host[s].add(e); err != nil {
-				return fmt.Errorf("the %v's endpoint %d: %w", Side(s), e.id(), err)
-			}
-		}
-	}
-	return nil
+	return Carry(1).do(ctx, t)
 }
 
 // steps reports whether all were made.
