@@ -15,7 +15,7 @@ import (
 func TestNoAllocations(t *testing.T) {
 	for _, csum := range []bool{false, true} {
 		w := newWorld(t, 40, &path{up: true, delay: tcp.Millisecond}, &path{up: true, delay: 2 * tcp.Millisecond})
-		w.srv.set.conf.Checksum = csum
+		w.srv.set.conf.Checksum, w.srv.set.conf.Coupling = csum, OLIA
 		c, s := w.pair(0, 0)
 		c.keepOpen, s.keepOpen = true, true
 		w.after(20*tcp.Millisecond, func() { w.srv.send(s, 10_000) })

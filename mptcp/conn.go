@@ -19,6 +19,7 @@ type conn struct {
 	closeAt   tcp.Time // end of a life without subflows or without application
 	reported  tcp.Time // what ConnDeadline said last
 	rto       tcp.Time // the longest of the subflows'
+	coupleAt  tcp.Time // when coupling is next computed
 
 	sq    fifo   // data not yet DATA_ACKed, sent or not
 	cur   uint32 // node of sq that holds sndNxt; 0: all was scheduled
@@ -45,11 +46,12 @@ type conn struct {
 	user   uint32
 	tuple  tcp.Tuple // of the initial subflow: address id 0
 
-	event   tcp.Event
-	profile profile
-	nsub    uint8
-	backoff uint8 // of the data-level timers
-	err     tcp.Reason
+	event    tcp.Event
+	profile  profile
+	coupling uint8 // 0: none
+	nsub     uint8
+	backoff  uint8 // of the data-level timers
+	err      tcp.Reason
 
 	marked bool // in the list of dirty connections
 	plain  bool // no MPTCP, or no longer: the one subflow is the connection
@@ -112,6 +114,8 @@ type subflow struct {
 	una                     tcp.Seq // acknowledged at the subflow
 	staleUna                tcp.Seq // una when it timed out
 	rateUna                 tcp.Seq // una at rateAt
+	reduced                 tcp.Seq // where the window was last reduced
+	clean                   uint32  // bytes without a loss
 	suspectAt               tcp.Time
 	ackAt                   tcp.Time // end of the wait for an ACK: of our third one of a join, or of data
 	freshUntil              tcp.Time // it works again since a while before
@@ -187,7 +191,7 @@ func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
 	}
 	c.self, c.plain = ci, true
 	c.retransAt, c.probeAt, c.closeAt, c.reported, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never, tcp.Never
-	c.tuple = *t
+	c.tuple, c.coupling = *t, s.conf.Coupling
 	sf, ok := s.attach(c, t)
 	if !ok {
 		s.conns.Free(ci)

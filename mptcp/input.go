@@ -77,6 +77,7 @@ func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *opt
 	sf.una = st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 	sf.measure(e.Now, &st)
+	s.couple(e, c)
 	s.alive(e, sf, st.MinRTT)
 	if moved && sf.stage == established {
 		sf.patience(e.Now, &st)

@@ -44,8 +44,8 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"conn", unsafe.Sizeof(conn{}), 352},
-		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 272},
+		{"conn", unsafe.Sizeof(conn{}), 360},
+		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 280},
 		{"mapping", unsafe.Sizeof(mapping{}), 48},
 	} {
 		t.Logf("%s: %d bytes", c.name, c.size)

@@ -26,6 +26,7 @@ type Config struct {
 	// NoJoinInitial: ask peers (the C flag of RFC 8684, 3.1) not to join the address and port of the initial subflow,
 	// and refuse it; they join what is announced. Peers of version 0 know no such flag, and may.
 	NoJoinInitial bool
+	Coupling      uint8 // of new connections: LIA, OLIA or BALIA; 0: none
 	Offer         Offer // what DialMPTCP offers
 	// FastcloseACK: abort by MP_FASTCLOSE on an ACK in version 1 too, instead of on RSTs.
 	FastcloseACK bool
@@ -71,7 +72,8 @@ type Set struct {
 	events     queue // of connections
 	asks       queue // of paths whose subflow is to be opened
 
-	views [maxViews]View // what the scheduler is shown
+	views   [maxViews]View    // what the scheduler is shown
+	coupled [maxViews]Coupled // and what coupling is
 }
 
 // maxViews bounds the subflows among which a scheduler chooses.

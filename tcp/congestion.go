@@ -7,9 +7,11 @@ type CC struct {
 	Cwnd     uint32
 	Ssthresh uint32
 	MSS      uint32
-	// Gain scales the growth in congestion avoidance, in 1/1024; 0 means
-	// 1024. Coupling writes it, tcp never learns why.
-	Gain uint32
+	// Gain scales NewReno's growth in congestion avoidance, in 1/1024; below 0
+	// the window shrinks instead. Keep is what NewReno leaves of the window after a
+	// loss, in 1/1024. 0 is RFC 5681's: 1024 and 512. Couple sets both.
+	Gain int16
+	Keep uint16
 	// Pace is the rate at which segments leave, in bytes of payload per
 	// second; 0: as fast as the window lets them. A rate beyond 32 bits, 34
 	// Gbit/s, needs none.
@@ -149,6 +151,20 @@ func (cc *CC) increase(num uint64, acked uint32) {
 	cc.Cwnd = uint32(min(uint64(cc.Cwnd)+n/w, maxCwnd))
 }
 
+// decrease takes from the window what increase would add.
+func (cc *CC) decrease(num uint64, acked uint32) {
+	n, w := num*uint64(acked), uint64(max(cc.Cwnd, 1))
+	if n <= uint64(cc.acc) {
+		cc.acc -= uint32(n)
+		return
+	}
+	n -= uint64(cc.acc)
+	k := (n + w - 1) / w
+	cc.acc = uint32(k*w - n)
+	cc.Cwnd = uint32(max(int64(cc.Cwnd)-int64(k), int64(2*cc.MSS)))
+	cc.Ssthresh = min(cc.Ssthresh, cc.Cwnd) // it is no slow start
+}
+
 // reduce notes the state for undo and sets Ssthresh to num/den of the window.
 func (cc *CC) reduce(s LossSample, num, den uint32) {
 	cc.saved = saved{cc.Cwnd, cc.Ssthresh, cc.cubic}
@@ -178,14 +194,6 @@ func (cc *CC) undo() {
 	cc.Cwnd = max(cc.Cwnd, cc.saved.cwnd)
 	cc.Ssthresh = max(cc.Ssthresh, cc.saved.ssthresh)
 	cc.cubic = cc.saved.cubic
-}
-
-// scaled is n times the gain of coupling.
-func (cc *CC) scaled(n uint64) uint64 {
-	if cc.Gain == 0 {
-		return n
-	}
-	return n * uint64(cc.Gain) / 1024
 }
 
 // micros and millis are times for fields of 32 bits.

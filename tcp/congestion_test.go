@@ -146,3 +146,35 @@ func TestCbrt(t *testing.T) {
 		}
 	}
 }
+
+// TestCoupledNewReno: the gain scales the growth in congestion avoidance, below
+// zero it is taken from the window, and Keep is what a loss leaves.
+func TestCoupledNewReno(t *testing.T) {
+	for gain, want := range map[int16]int{0: 10_000, 1024: 10_000, 256: 2_500, -512: -5_000} {
+		cc := newCC(newReno{})
+		cc.Cwnd, cc.Gain = 100*1000, gain
+		cc.Ssthresh = cc.Cwnd
+		for range 10 {
+			ackRound(newReno{}, cc, Second, 50*Millisecond)
+		}
+		if grew := int(cc.Cwnd) - 100*1000; grew < want-want/20-200 && want > 0 || grew > want+500 {
+			t.Errorf("gain %d: grew by %d in ten rounds, want about %d", gain, grew, want)
+		}
+		if cc.Ssthresh > cc.Cwnd {
+			t.Errorf("gain %d: window %d is below ssthresh %d: that is slow start", gain, cc.Cwnd, cc.Ssthresh)
+		}
+	}
+	cc := newCC(newReno{})
+	cc.Cwnd, cc.Gain, cc.Keep = 5*1000, -1024, 256
+	cc.Ssthresh = cc.Cwnd
+	for range 20 {
+		ackRound(newReno{}, cc, Second, 50*Millisecond)
+	}
+	if cc.Cwnd != 2*1000 {
+		t.Errorf("shrank to %d", cc.Cwnd)
+	}
+	cc.Cwnd = 100 * 1000
+	if (newReno{}).OnLoss(cc, LossSample{}); cc.Ssthresh != 25*1000 {
+		t.Errorf("a loss leaves %d of 100000, want a quarter", cc.Ssthresh)
+	}
+}

@@ -237,7 +237,10 @@ type Status struct {
 	SndUna    Seq
 	SndNxt    Seq
 	RcvNxt    Seq
+	Reduced   Seq // what lies before was sent before the window was last reduced
 	Recovery  bool
+	Control   uint8 // number of the controller
+	Gain      int16 // of Couple
 	SndWScale uint8
 	RcvWScale uint8
 }
@@ -250,6 +253,6 @@ func (c *Conn) Status() Status {
 		SRTT: c.srtt, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
 		Ssthresh: c.cc.Ssthresh, Pace: c.cc.Pace, Burst: c.cc.burst(),
 		ISS: c.iss, IRS: c.irs, SndUna: c.sndUna, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt,
-		Recovery: c.phase != open, SndWScale: c.sndScale, RcvWScale: c.rcvScale,
+		Reduced: c.cwrEnd, Recovery: c.phase != open, Control: c.ctl, Gain: c.cc.Gain, SndWScale: c.sndScale, RcvWScale: c.rcvScale,
 	}
 }

@@ -25,7 +25,7 @@ func noPointers(t *testing.T, typ reflect.Type, name string) {
 		}
 	case reflect.Array:
 		noPointers(t, typ.Elem(), name+"[]")
-	case reflect.Bool, reflect.Int64, reflect.Int32, reflect.Int, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Bool, reflect.Int64, reflect.Int32, reflect.Int16, reflect.Int, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 	default:
 		t.Errorf("%s is a %s", name, typ.Kind())
 	}

@@ -25,9 +25,9 @@ type cubicState struct {
 	acc   uint32 // of west; less than Cwnd
 }
 
-func (cubic) Name() string         { return "cubic" }
-func (cubic) Init(*CC, Time, Time) {}
-func (cubic) Leads() bool          { return false }
+func (cubic) Name() string           { return "cubic" }
+func (cubic) Init(cc *CC, _, _ Time) { cc.cubic = cubicState{} }
+func (cubic) Leads() bool            { return false }
 
 func (cubic) OnAck(cc *CC, s AckSample) {
 	q, now := &cc.cubic, millis(s.Now)
@@ -49,7 +49,7 @@ func (cubic) OnAck(cc *CC, s AckSample) {
 		cc.Cwnd = min(max(cc.Cwnd, q.west), maxCwnd)
 		return
 	}
-	cc.increase(cc.scaled(uint64(target-cc.Cwnd)), s.Acked)
+	cc.increase(uint64(target-cc.Cwnd), s.Acked)
 }
 
 // OnIdle keeps a silence out of the epoch, as if the flow had been sending
@@ -91,7 +91,7 @@ func (q *cubicState) reno(cc *CC, acked uint32) {
 	if q.west >= q.prior {
 		alpha = 1024
 	}
-	n := uint64(q.acc) + cc.scaled(uint64(cc.MSS)*alpha)*uint64(acked)/1024
+	n := uint64(q.acc) + uint64(cc.MSS)*alpha*uint64(acked)/1024
 	w := uint64(max(cc.Cwnd, 1))
 	q.acc = uint32(n % w)
 	q.west = uint32(min(uint64(q.west)+n/w, maxCwnd))

@@ -123,12 +123,12 @@ func (c *Conn) slowDown(e *Env, prior uint32) {
 	c.reduced()
 }
 
-// reduced notes that the window was reduced, for a mark or a loss: the peer is
-// told (RFC 3168, 6.1.2).
+// reduced notes that the window was reduced, for a mark or a loss: with ECN the
+// peer is told (RFC 3168, 6.1.2).
 func (c *Conn) reduced() {
+	c.cwrEnd = c.sndNxt
 	if c.has(useECN) {
 		c.flags |= oweCWR | cwrKnown
-		c.cwrEnd = c.sndNxt
 	}
 }
 

@@ -50,7 +50,7 @@ func (c *Conn) begin(e *Env, t *Tuple, p Params) {
 	c.tsOffset = TSOffset(e, t)
 	c.sndUna, c.sndNxt = c.iss, c.iss
 	c.sndEnd = c.iss + 1 // the first queued byte follows the SYN
-	c.recover = c.iss
+	c.recover, c.cwrEnd = c.iss, c.iss
 	c.rto = e.Conf.InitialRTO
 	c.ourMSS = p.MSS
 	c.pathMSS = max(p.PathMSS, e.Conf.MinMSS)

@@ -42,3 +42,30 @@ func (c *Conn) dataRetries(conf *Config) uint8 {
 	}
 	return conf.DataRetries
 }
+
+// Couple makes NewReno's growth depend on what is not known here: CC.Gain and
+// CC.Keep; 0 and 0 undo it.
+func (c *Conn) Couple(gain int16, keep uint16) { c.cc.Gain, c.cc.Keep = gain, keep }
+
+// Control changes the congestion controller, which begins with the window as it
+// is; 0 is the configured one. False: not now, the old one leads a recovery.
+func (c *Conn) Control(e *Env, ctl uint8) bool {
+	old := c.control()
+	if ctl == 0 {
+		ctl = e.Conf.Controller
+	}
+	switch {
+	case ctl == c.ctl:
+		return true
+	case c.phase != open || c.state < Established:
+		return false
+	}
+	if old.Leads() {
+		c.cc.Ssthresh = c.cc.Cwnd // it has none, but knows the path
+		c.cc.Pace = 0
+	}
+	c.ctl = ctl
+	c.control().Init(&c.cc, e.Now, c.minRTT)
+	c.setPace(e.Conf)
+	return true
+}

@@ -32,7 +32,7 @@ func TestServeFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.Serve
-	if s.Listen != 1080 || s.Frames != 4096 || s.XDPMode != xdp.Generic || s.Stats != 10*time.Second || s.Idle != 5*time.Minute || s.Congestion != Congestion(tcp.BBR) ||
+	if s.Listen != 1080 || s.Frames != 4096 || s.XDPMode != xdp.Generic || s.Stats != 10*time.Second || s.Idle != 5*time.Minute || s.Congestion != (Congestion{Controller: tcp.BBR}) ||
 		s.DNS != netip.MustParseAddrPort("[fd00::53]:53") || len(s.Gateway) != 2 {
 		t.Errorf("%+v", s)
 	}
@@ -52,7 +52,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil || !strings.HasPrefix(command, "cat") {
 		t.Fatal(command, err)
 	}
-	if c.Cat.Target != "10.0.1.1:80" || !c.Cat.TCP || c.Cat.XDPMode != xdp.Auto || c.Cat.Congestion != Congestion(tcp.CUBIC) || c.Cat.Frames != 65536 {
+	if c.Cat.Target != "10.0.1.1:80" || !c.Cat.TCP || c.Cat.XDPMode != xdp.Auto || c.Cat.Congestion != (Congestion{Controller: tcp.CUBIC}) || c.Cat.Frames != 65536 {
 		t.Errorf("%+v", c.Cat)
 	}
 	if c, _, err = parsed(t, "cat --interface a --address 10.0.1.2/24 --listen 7"); err != nil || c.Cat.Listen != 7 {
@@ -73,7 +73,7 @@ func TestBadFlags(t *testing.T) {
 		"serve --interface a --address 10.0.0.2/24 --listen :65536":            "1 to 65535",
 		"serve --interface a --address 10.0.0.2/24 --xdp-mode fast":            "unknown mode",
 		"serve --interface a --address 10.0.0.2/24 --gateway router":           "router",
-		"serve --interface a --address 10.0.0.2/24 --congestion vegas":         "there are cubic, newreno, bbr",
+		"serve --interface a --address 10.0.0.2/24 --congestion vegas":         "there are cubic, newreno, bbr, lia, olia, balia",
 		"cat --interface a --address 10.0.0.2/24 --tcp --mptcp --listen 7":     "--tcp",
 		"serve --interface a --address 10.0.0.2/24 --frames 4096 --loud":       "--loud",
 		"replicate --interface a":                                              "replicate",

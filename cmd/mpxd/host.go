@@ -134,9 +134,10 @@ func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *ho
 	conf := stack.Config{Addresses: n.addresses(), Routes: n.routes(), TCP: tcp.DefaultConfig(), MPTCP: offer}
 	limit := bufferLimit(n.Frames)
 	conf.TCP.RcvBuf, conf.TCP.SndBuf = min(conf.TCP.RcvBuf, limit), min(conf.TCP.SndBuf, limit)
-	if n.Congestion != 0 {
-		conf.TCP.Controller = uint8(n.Congestion)
+	if n.Congestion.Controller != 0 {
+		conf.TCP.Controller = n.Congestion.Controller
 	}
+	conf.MPTCP.Coupling = n.Congestion.Coupling
 	conf.MPTCP.RcvBuf, conf.MPTCP.SndBuf = limit, limit
 	rand.Read(conf.TCP.Secret[:]) // never fails: it would end the process
 	if h.shard, err = stack.New(conf, h.pool, h.links(), p); err != nil {

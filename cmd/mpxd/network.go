@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/stack"
 	"github.com/mpxd/mpxd/tcp"
 	"github.com/mpxd/mpxd/xdp"
@@ -24,7 +25,7 @@ type Network struct {
 	Gateway    []netip.Addr `placeholder:"IP" help:"Default gateways, at most one for IPv4 and one for IPv6. Without, only the subnets are reached."`
 	XDPMode    xdp.Mode     `name:"xdp-mode" default:"auto" placeholder:"MODE" help:"auto, zero-copy, native or generic. Anything but auto is refused if it cannot be had."`
 	Frames     int          `default:"65536" help:"Frames of 4 KiB for all that is received, queued or sent (${default}: 256 MiB)."`
-	Congestion Congestion   `default:"cubic" placeholder:"NAME" help:"Congestion control of what we send: cubic, newreno or bbr, which also paces (${default})."`
+	Congestion Congestion   `default:"cubic" placeholder:"NAME" help:"Congestion control of what we send: cubic, newreno or bbr, which also paces (${default}). lia, olia or balia couple the subflows of an MPTCP connection, so that on a bottleneck they share they take no more than one TCP flow; plain TCP, and a connection with one subflow, is then cubic."`
 	Realtime   bool         `help:"Reserve nine tenths of a processor for the shard (SCHED_DEADLINE): on a machine that it shares with others."`
 	Pcap       string       `placeholder:"FILE" help:"Write what is received and sent to a pcapng file: tcpdump cannot see it."`
 }
@@ -83,15 +84,20 @@ func (p *ListenPort) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Congestion is the number of a congestion controller, written as its name.
-type Congestion uint8
+// Congestion is a congestion controller, for each flow by itself, or a coupling
+// of the subflows of a connection; then what is not coupled has the default
+// controller. It is written as its name.
+type Congestion struct{ Controller, Coupling uint8 }
 
 func (c *Congestion) UnmarshalText(b []byte) error {
-	n, ok := tcp.ControllerByName(string(b))
-	if !ok {
-		return fmt.Errorf("%q: not a congestion control: there are %s", b, strings.Join(tcp.ControllerNames(), ", "))
+	if n, ok := tcp.ControllerByName(string(b)); ok {
+		*c = Congestion{Controller: n}
+	} else if n, ok := mptcp.CouplingByName(string(b)); ok {
+		*c = Congestion{Coupling: n}
+	} else {
+		names := append(tcp.ControllerNames(), mptcp.CouplingNames()...)
+		return fmt.Errorf("%q: not a congestion control: there are %s", b, strings.Join(names, ", "))
 	}
-	*c = Congestion(n)
 	return nil
 }
 

@@ -52,6 +52,10 @@ func newTwoPaths(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool
 
 // newTwoPathsOf has another configuration of TCP, if it is not nil.
 func newTwoPathsOf(t *testing.T, seed uint64, wifi, lte link.Config, checksum bool, c *tcp.Config) *twoPaths {
+	return newTwoPathsWith(t, seed, wifi, lte, c, mptcp.Config{Enabled: true, Checksum: checksum})
+}
+
+func newTwoPathsWith(t *testing.T, seed uint64, wifi, lte link.Config, c *tcp.Config, conf mptcp.Config) *twoPaths {
 	p := &twoPaths{World: NewWorld(seed)}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -59,7 +63,6 @@ func newTwoPathsOf(t *testing.T, seed uint64, wifi, lte link.Config, checksum bo
 		}
 	})
 	w, l := p.Net("wifi"), p.Net("lte")
-	conf := mptcp.Config{Enabled: true, Checksum: checksum}
 	p.phone = p.Host(HostConfig{Name: "phone", App: &p.app, TCP: c, MPTCP: conf, Frames: 1 << 15, NICs: []NIC{
 		{Net: w, Addresses: []string{"10.1.0.1/24"}, Up: wifi, Down: wifi},
 		{Net: l, Addresses: []string{"10.2.0.1/24"}, Up: lte, Down: lte}}})
