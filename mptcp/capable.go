@@ -201,12 +201,16 @@ func (s *Set) onCapableSYNACK(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment
 		s.Count.MPCapableFallbackSYNACK++
 		if sf.syns <= plainSYN {
 			s.learn(e, c, false)
+			s.blackholes.carried(&c.tuple)
+		} else if !o.is(subCapable) {
+			s.blackholes.swallowed(e.Now, &c.tuple)
 		}
 		s.unwrap(e, c, sf)
 		return
 	}
 	s.Count.MPCapableSYNACKRX++
 	s.learn(e, c, true)
+	s.blackholes.carried(&c.tuple)
 	s.agreed(c, k)
 	s.keyKnown(e, c, sf, k.sender)
 	sf.owesKeys = true

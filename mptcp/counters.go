@@ -11,6 +11,7 @@ type Counters struct {
 	MPCapableIgnored                                                  uint64 // a SYN's MP_CAPABLE was of a form we do not speak
 	MPCapableMute                                                     uint64 // a SYN of version 0 with flag B, dropped
 	MPCapablePlainSYN                                                 uint64 // a SYN came again without it
+	Blackhole                                                         uint64 // plain TCP was dialled: the path had swallowed SYNs with MP_CAPABLE
 	MPFallbackTokenInit                                               uint64 // no key was found
 	MPCapableCookieKey                                                uint64 // the ACK of a SYN cookie echoed a key that is not ours
 

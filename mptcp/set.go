@@ -67,6 +67,8 @@ type Set struct {
 	versions versions
 	records  records
 
+	blackholes blackholes
+
 	dirty      queue // of flows
 	dirtyConns queue
 	events     queue // of connections
@@ -75,6 +77,9 @@ type Set struct {
 	views   [maxViews]View    // what the scheduler is shown
 	coupled [maxViews]Coupled // and what coupling is
 }
+
+// MaxSubflows is the most that Config.MaxSubflows can be.
+const MaxSubflows = maxViews
 
 // maxViews bounds the subflows among which a scheduler chooses.
 const maxViews = 32
@@ -144,6 +149,10 @@ func (s *Set) dial(e *tcp.Env, t *tcp.Tuple, p tcp.Params, user uint32, offer bo
 		return 0, 0, false
 	}
 	c.user, c.active = user, true
+	if offer && s.blackholes.has(e.Now, t) {
+		s.Count.Blackhole++
+		offer = false
+	}
 	if offer && s.capable(e, c, sf, v, capableSent) {
 		s.Count.MPCapableSYNTX++
 		c.csum = s.conf.Checksum

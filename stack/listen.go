@@ -3,6 +3,7 @@ package stack
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
@@ -11,33 +12,61 @@ import (
 // ports is a set of port numbers.
 type ports [1 << 16 / 64]uint64
 
+// everywhere is the key of a listener on all addresses.
+var everywhere = netip.Addr{}
+
 // Listen opens a port on all our addresses.
-func (s *Shard) Listen(port uint16) error {
-	if port == 0 || s.listening(port) {
-		return fmt.Errorf("stack: port %d cannot be listened on, or is already", port)
-	}
-	s.listens[port/64] |= 1 << (port % 64)
-	return nil
-}
+func (s *Shard) Listen(port uint16) error { return s.listen(everywhere, port) }
 
 // ListenOn opens a port on one address of ours; an unspecified address stands
-// for all of its family.
+// for all of its family. Listeners on different addresses may have one port.
 func (s *Shard) ListenOn(at netip.AddrPort) error {
 	a := fromNetip(at.Addr())
 	if !at.Addr().IsUnspecified() && !s.ours(&a) {
 		return fmt.Errorf("stack: %v is no address of ours", at.Addr())
 	}
-	if err := s.Listen(at.Port()); err != nil {
-		return err
+	return s.listen(at.Addr().Unmap(), at.Port())
+}
+
+func (s *Shard) listen(at netip.Addr, port uint16) error {
+	if port == 0 || s.taken(at, port) {
+		return fmt.Errorf("stack: port %d cannot be listened on, or is already", port)
 	}
-	s.bound[at.Port()] = at.Addr().Unmap()
+	s.listens[port/64] |= 1 << (port % 64)
+	if at != everywhere {
+		s.bound[port] = append(s.bound[port], at)
+	}
 	return nil
 }
 
-// Unlisten closes a port. Connections that came by it live on.
+// taken reports whether a listener at an address and port would meet another one.
+func (s *Shard) taken(at netip.Addr, port uint16) bool {
+	if !s.listening(port) {
+		return false
+	}
+	others := s.bound[port]
+	if at == everywhere || len(others) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(others, func(o netip.Addr) bool {
+		return o == at || o.Is4() == at.Is4() && (o.IsUnspecified() || at.IsUnspecified())
+	})
+}
+
+// Unlisten closes a port, at whatever addresses. Connections that came by it live on.
 func (s *Shard) Unlisten(port uint16) {
 	s.listens[port/64] &^= 1 << (port % 64)
 	delete(s.bound, port)
+}
+
+// unlisten closes one listener of a port.
+func (s *Shard) unlisten(at netip.Addr, port uint16) {
+	left := slices.DeleteFunc(s.bound[port], func(o netip.Addr) bool { return o == at })
+	if at == everywhere || len(left) == 0 {
+		s.Unlisten(port)
+		return
+	}
+	s.bound[port] = left
 }
 
 // listensTo reports whether a SYN finds somebody.
@@ -45,14 +74,14 @@ func (s *Shard) listensTo(t *tcp.Tuple) bool {
 	if !s.listening(t.LocalPort) {
 		return false
 	}
-	at, bound := s.bound[t.LocalPort]
-	switch {
-	case !bound:
-		return true
-	case at.IsUnspecified():
-		return at.Is4() == t.Local.Is4()
+	all := true
+	for _, at := range s.bound[t.LocalPort] {
+		if at.IsUnspecified() && at.Is4() == t.Local.Is4() || fromNetip(at) == t.Local {
+			return true
+		}
+		all = false
 	}
-	return fromNetip(at) == t.Local
+	return all
 }
 
 func (s *Shard) listening(port uint16) bool { return s.listens[port/64]>>(port%64)&1 != 0 }

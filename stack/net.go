@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ import (
 // for it.
 type Net struct {
 	conns     map[mptcp.Conn]*NetConn // the shard's
-	listeners map[uint16]*NetListener // the shard's
+	listeners map[place]*NetListener // the shard's
 	batch     []errand                // the shard's
 
 	gone chan struct{} // closed by Stop
@@ -62,7 +63,7 @@ const (
 func NewNet() *Net {
 	return &Net{
 		conns:     make(map[mptcp.Conn]*NetConn),
-		listeners: make(map[uint16]*NetListener),
+		listeners: make(map[place]*NetListener),
 		gone:      make(chan struct{}),
 	}
 }
@@ -86,7 +87,7 @@ func (n *Net) Stop(s *Shard) {
 	close(n.gone)
 	for _, l := range n.listeners {
 		l.Close()
-		s.Unlisten(l.port())
+		s.unlisten(l.at.addr, l.at.port)
 	}
 	for _, c := range n.conns {
 		c.finish(s, net.ErrClosed)
@@ -143,7 +144,7 @@ func (n *Net) letter(s *Shard) {
 // Accept implements App.
 func (n *Net) Accept(s *Shard, id mptcp.Conn) bool {
 	local, _ := s.Peer(id)
-	l := n.listeners[local.Port()]
+	l := n.listener(local)
 	if l == nil {
 		return false
 	}
@@ -155,6 +156,20 @@ func (n *Net) Accept(s *Shard, id mptcp.Conn) bool {
 	}
 	n.conns[id] = c
 	return true
+}
+
+// listener finds who listens at an address of ours: at it, at its family, or everywhere.
+func (n *Net) listener(at netip.AddrPort) *NetListener {
+	family := netip.IPv4Unspecified()
+	if at.Addr().Is6() {
+		family = netip.IPv6Unspecified()
+	}
+	for _, a := range [...]netip.Addr{at.Addr(), family, everywhere} {
+		if l := n.listeners[place{a, at.Port()}]; l != nil {
+			return l
+		}
+	}
+	return nil
 }
 
 // Ready implements App.

@@ -256,6 +256,29 @@ func (c *NetConn) MultipathTCP() (bool, error) {
 	return c.mptcp, nil
 }
 
+// Control runs f on the shard, in one of its next turns, with the connection's
+// handle: for what net.Conn has no word, such as the control of paths. The error is
+// f's, or net.ErrClosed when the connection or the shard is gone.
+func (c *NetConn) Control(f func(*Shard, mptcp.Conn) error) error {
+	said := make(chan error, 1)
+	run := task(func(s *Shard) {
+		if s.conn(c.id) == nil {
+			said <- c.fault("control", net.ErrClosed)
+			return
+		}
+		said <- f(s, c.id)
+	})
+	if !c.net.do(run) {
+		return c.fault("control", net.ErrClosed)
+	}
+	select {
+	case err := <-said:
+		return err
+	case <-c.net.gone:
+		return c.fault("control", net.ErrClosed)
+	}
+}
+
 // Done is closed when the connection is over: both directions have ended, and
 // the peer has acknowledged all; or it failed; or it was closed here.
 func (c *NetConn) Done() <-chan struct{} { return c.done }

@@ -82,6 +82,26 @@ func TestNetListener(t *testing.T) {
 	fails("tcp", ":80", syscall.EADDRINUSE)
 	fails("tcp", "10.0.0.3:81", syscall.EADDRNOTAVAIL)
 	fails("unix", "10.0.0.2:81", net.UnknownNetworkError("unix"))
+	fails("tcp4", ":80", syscall.EADDRINUSE)
+	fails("tcp4", "10.0.0.2:80", syscall.EADDRINUSE)
+	// Another address may have a listener of its own at the port.
+	six, err := b.Listen("tcp6", "[fd00::2]:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := a.Dial("tcp", "[fd00::2]:80"); err != nil {
+		t.Error(err)
+	} else if in, err := six.Accept(); err != nil || in.LocalAddr().String() != "[fd00::2]:80" {
+		t.Error(err)
+	} else {
+		in.Close()
+		c.Close()
+	}
+	six.Close()
+	b.ask(func(*Shard) {}) // it closes in a turn
+	if _, err := a.Dial("tcp", "[fd00::2]:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("after the listener of one address was closed: %v", err)
+	}
 	if _, err := a.Dial("tcp", "[fd00::2]:80"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("another address of ours: %v", err)
 	}

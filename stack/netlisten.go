@@ -17,6 +17,7 @@ type NetListener struct {
 	net     *Net
 	network string
 	addr    *net.TCPAddr
+	at      place
 
 	accepting sync.Mutex // held by one Accept, waiting included
 	arrived   chan struct{}
@@ -25,6 +26,12 @@ type NetListener struct {
 	waiting []*NetConn
 	dl      deadline
 	closed  bool
+}
+
+// place is where somebody listens.
+type place struct {
+	addr netip.Addr // or everywhere
+	port uint16
 }
 
 var _ net.Listener = (*NetListener)(nil)
@@ -58,10 +65,14 @@ func (n *Net) Listen(network, address string) (net.Listener, error) {
 
 // open begins to listen; the error is what the kernel would say.
 func (l *NetListener) open(s *Shard, at netip.AddrPort) error {
+	l.at = place{at.Addr().Unmap(), at.Port()}
+	if l.network == "tcp" && at.Addr().IsUnspecified() {
+		l.at.addr = everywhere
+	}
 	switch a := fromNetip(at.Addr()); {
 	case !at.Addr().IsUnspecified() && !s.ours(&a):
 		return syscall.EADDRNOTAVAIL
-	case at.Port() != 0 && s.listening(at.Port()):
+	case at.Port() != 0 && s.taken(l.at.addr, at.Port()):
 		return syscall.EADDRINUSE
 	}
 	if at.Port() == 0 {
@@ -70,13 +81,11 @@ func (l *NetListener) open(s *Shard, at netip.AddrPort) error {
 			return syscall.EADDRINUSE
 		}
 		at = netip.AddrPortFrom(at.Addr(), port)
+		l.at.port = port
 	}
 	l.addr = net.TCPAddrFromAddrPort(at)
-	l.net.listeners[at.Port()] = l
-	if l.network == "tcp" && at.Addr().IsUnspecified() {
-		return s.Listen(at.Port())
-	}
-	return s.ListenOn(at)
+	l.net.listeners[l.at] = l
+	return s.listen(l.at.addr, l.at.port)
 }
 
 // idlePort draws a port that nobody listens on.
@@ -90,8 +99,6 @@ func (s *Shard) idlePort() (uint16, bool) {
 	}
 	return 0, false
 }
-
-func (l *NetListener) port() uint16 { return uint16(l.addr.Port) }
 
 // offer lines up a connection; it is called by the shard. False: the backlog
 // is full, or the listener has just been closed.
@@ -171,9 +178,9 @@ func (l *NetListener) Close() error {
 
 // shut closes the port; it is called by the shard.
 func (l *NetListener) shut(s *Shard) {
-	if l.net.listeners[l.port()] == l {
-		delete(l.net.listeners, l.port())
-		s.Unlisten(l.port())
+	if l.net.listeners[l.at] == l {
+		delete(l.net.listeners, l.at)
+		s.unlisten(l.at.addr, l.at.port)
 	}
 }
 

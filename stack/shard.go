@@ -42,7 +42,7 @@ type Shard struct {
 	news     list // connections with events, linked through conn.next
 	waits    waits
 	listens  ports
-	bound    map[uint16]netip.Addr // listeners that are not for all addresses
+	bound    map[uint16][]netip.Addr // where a port is listened on, if not everywhere
 	halfOpen halfOpen
 	cookies  tcp.Cookies
 	paths    paths
@@ -86,7 +86,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		conf: conf, pool: pool, links: links, app: app,
 		set:      mptcp.NewSet(conf.MPTCP),
 		byHop:    make(map[neighborKey]uint32),
-		bound:    make(map[uint16]netip.Addr),
+		bound:    make(map[uint16][]netip.Addr),
 		hashSeed: maphash.MakeSeed(),
 		low:      max(pool.Frames()/16, 2*batch),
 		echoes:   bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},

@@ -19,12 +19,14 @@ import (
 
 // catCommand is mpxd cat.
 type catCommand struct {
-	Network `embed:""`
+	Network   `embed:""`
+	Multipath `embed:""`
+	Paths     `embed:""`
 
 	Listen ListenPort `placeholder:"PORT" help:"Wait for one connection to this port."`
 	Target string     `arg:"" optional:"" name:"host:port" help:"Where to connect to; a name is resolved by the host's resolver."`
 	TCP    bool       `name:"tcp" xor:"protocol" help:"Plain TCP only."`
-	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP if the peer speaks it: the default of --listen, not of connecting."`
+	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP if the peer speaks it: the default of --listen and of connecting with --subflow and the like, not of connecting else."`
 }
 
 // errInterrupted says how a conversation ended that did not end by itself.
@@ -50,14 +52,17 @@ func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *s
 			return err
 		}
 	}
+	offer, paths, err := c.offer()
+	if err != nil {
+		return usageError{fmt.Errorf("cat: %w", err)}
+	}
 	ctx, over := context.WithCancelCause(ctx)
 	finished := errors.New("the conversation is over")
 	p := &pipe{
-		Net: stack.NewNet(), listen: uint16(c.Listen), to: to, mptcp: c.MPTCP,
+		Net: stack.NewNet(), listen: uint16(c.Listen), to: to, mptcp: offer.Enabled, paths: paths, backup: c.Backup,
 		in: in, out: out, ready: ready, over: func() { over(finished) },
 	}
 	defer p.over()
-	offer := mptcp.Config{Enabled: c.MPTCP || c.Listen != 0 && !c.TCP, MaxConns: 16}
 	if err := run(ctx, c.Network, offer, p, log, nil); err != nil {
 		return err
 	}
@@ -65,6 +70,30 @@ func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *s
 		return err
 	}
 	return errInterrupted
+}
+
+// offer is what the connection may be, and the subflows that are named in so
+// many words.
+func (c *catCommand) offer() (conf mptcp.Config, paths []Pair, err error) {
+	conf, signals, err := c.Multipath.config(c.prefixes())
+	if err != nil {
+		return conf, nil, err
+	}
+	conf.Active, paths, err = c.Paths.policy(c.prefixes())
+	if err != nil {
+		return conf, nil, err
+	}
+	switch {
+	case c.TCP && (c.any() || len(signals) > 0):
+		return conf, nil, errors.New("--tcp goes with none of --announce, --subflow and the like")
+	case c.Listen != 0 && c.any():
+		return conf, nil, errors.New("--listen: who connects opens the subflows; --announce tells it of addresses")
+	}
+	conf.Enabled = c.MPTCP || c.any() || len(signals) > 0 || c.Listen != 0 && !c.TCP
+	conf.MaxConns = 16
+	conf.Passive.Endpoints = signals
+	conf.Active.Endpoints = append(conf.Active.Endpoints, signals...)
+	return conf, paths, nil
 }
 
 // resolve finds the address to connect to, of a family that we have.

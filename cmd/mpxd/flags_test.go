@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 	"github.com/mpxd/mpxd/xdp"
 )
@@ -81,6 +83,58 @@ func TestBadFlags(t *testing.T) {
 	} {
 		if _, _, err := parsed(t, line); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n\tgot  %v\n\twant %q", line, err, want)
+		}
+	}
+}
+
+// TestMultipathFlags: what they mean, and what they do not.
+func TestMultipathFlags(t *testing.T) {
+	const host = " --interface a --address 10.0.0.2/24,10.0.1.2/24,fd00::2/64 "
+	for line, want := range map[string]string{
+		"cat" + host + "10.0.0.1:80":                                                    "0 0 0 0 0",
+		"cat" + host + "--subflow 10.0.1.2 10.0.0.1:80":                                 "1 0 0 0 0",
+		"cat" + host + "--subflow 10.0.1.2,10.0.1.2=10.0.1.1,fd00::2=[fd00::1]:81 a:80": "1 2 0 0 0",
+		"cat" + host + "--subflow 10.0.1.2 --fullmesh --backup 10.0.0.1:80":             "1 0 8 0 0",
+		"cat" + host + "--subflows 4 --accept-announced 2 10.0.0.1:80":                  "0 0 2 4 0",
+		"cat" + host + "--announce 10.0.1.2,[fd00::2]:81 --listen 7":                    "2 0 0 0 2",
+		"cat" + host + "--announce 10.0.3.2 --listen 7":                                 "10.0.3.2: is not one of --address",
+		"cat" + host + "--announce 10.0.1.2,10.0.1.2 --listen 7":                        "given twice",
+		"cat" + host + "--announce 10.0.1.2:0 --listen 7":                               "an address with a port",
+		"cat" + host + "--subflow 10.0.3.2 10.0.0.1:80":                                 "10.0.3.2: is not one of --address",
+		"cat" + host + "--subflow 10.0.1.2=fd00::1 10.0.0.1:80":                         "IPv4 at one end",
+		"cat" + host + "--subflow wlan0 10.0.0.1:80":                                    "as in 10.0.2.2=10.0.2.1",
+		"cat" + host + "--backup 10.0.0.1:80":                                           "there is none",
+		"cat" + host + "--subflows 99 10.0.0.1:80":                                      "from 1 to 32",
+		"cat" + host + "--max-subflows 33 10.0.0.1:80":                                   "from 1 to 32",
+		"cat" + host + "--accept-announced 9 10.0.0.1:80":                               "from 0 to 8",
+		"cat" + host + "--keep-pathless=-1s 10.0.0.1:80":                                "negative",
+		"cat" + host + "--tcp --subflows 2 10.0.0.1:80":                                 "--tcp goes with none",
+		"cat" + host + "--subflows 2 --listen 7":                                        "who connects opens the subflows",
+		"serve" + host + "--announce 10.0.1.2 --deny-initial --max-subflows 4":          "0 0 0 0 1",
+		"serve" + host + "--upstream-mptcp --subflow 10.0.1.2":                          "1 0 0 0 0",
+		"serve" + host + "--subflow 10.0.1.2":                                           "they go with --upstream-mptcp",
+		"serve" + host + "--upstream-mptcp --subflow 10.0.1.2=10.0.0.1":                 "write LOCAL only",
+	} {
+		c, command, err := parsed(t, line)
+		got := ""
+		if err == nil {
+			var conf mptcp.Config
+			var pairs []Pair
+			if strings.HasPrefix(command, "cat") {
+				conf, pairs, err = c.Cat.offer()
+			} else {
+				conf, err = c.Serve.offer()
+			}
+			got = fmt.Sprint(len(conf.Active.Endpoints), len(pairs), conf.Active.AddAddrAccepted, conf.Active.Subflows, len(conf.Passive.Endpoints))
+			if err == nil && (conf.Active.Check() != nil || conf.Passive.Check() != nil) {
+				t.Errorf("%s: a policy that is none", line)
+			}
+		}
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s\n\tgot  %s\n\twant %s", line, got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/stack"
 )
 
@@ -17,7 +18,9 @@ type pipe struct {
 	*stack.Net
 	listen uint16 // 0: connect
 	to     netip.AddrPort
-	mptcp  bool // offer it when connecting
+	mptcp  bool   // offer it when connecting
+	paths  []Pair // subflows to be opened
+	backup bool   // as backups
 	in     io.Reader
 	out    io.Writer
 	ready  func()             // called when it listens; may be nil
@@ -82,8 +85,17 @@ func (p *pipe) connect() (*stack.NetConn, error) {
 	if p.mptcp {
 		dial = p.DialMPTCP
 	}
-	c, err := dial(context.Background(), "tcp", p.to.String())
-	return asNetConn(c, err)
+	c, err := asNetConn(dial(context.Background(), "tcp", p.to.String()))
+	if err != nil || len(p.paths) == 0 {
+		return c, err
+	}
+	err = c.Control(func(s *stack.Shard, id mptcp.Conn) error { return openPairs(s, id, p.paths, p.backup) })
+	if err != nil {
+		c.SetLinger(0)
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // accept takes the first connection; the port is closed then.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,12 +20,15 @@ import (
 
 // serveCommand is mpxd serve.
 type serveCommand struct {
-	Network `embed:""`
+	Network   `embed:""`
+	Multipath `embed:""`
+	Paths     `embed:""`
 
 	Listen   ListenPort     `default:":1080" placeholder:":PORT" help:"Port of the SOCKS5 server on every address (${default})."`
 	DNS      netip.AddrPort `placeholder:"IP:PORT" help:"DNS server for names in requests, asked over the kernel's network; the host's resolver if not given."`
 	Sessions int            `default:"65536" help:"Sessions at once; more are refused (${default})."`
 	Idle     time.Duration  `default:"5m" help:"How long a session may stand still (${default})."`
+	Upstream bool           `name:"upstream-mptcp" help:"Offer MPTCP to destinations, with further subflows as --subflow and the like say; who does not speak it gets plain TCP."`
 	Stats    time.Duration  `placeholder:"DURATION" help:"Log what was done every so often."`
 
 	Supervised bool `hidden:"" help:"Say the XDP mode on standard output when ready, and end when standard input does."`
@@ -58,13 +62,18 @@ func serve(ctx context.Context, c *serveCommand, r proxy.Resolver, log *slog.Log
 		Resolver:    r,
 		MaxSessions: c.Sessions,
 		Idle:        tcp.Time(c.Idle),
-		Record:      records.put,
+
+		UpstreamMPTCP: c.Upstream,
+		Record:        records.put,
 	})
 	if err != nil {
 		return usageError{err}
 	}
+	offer, err := c.offer()
+	if err != nil {
+		return usageError{fmt.Errorf("serve: %w", err)}
+	}
 	go records.write(ctx)
-	offer := mptcp.Config{Enabled: true, MaxConns: 2 * c.Sessions} // a session is two connections
 	return run(ctx, c.Network, offer, p, log, func(h *host) {
 		log.Info("listening", "port", c.Listen, "addresses", c.Address)
 		if c.Stats > 0 {
@@ -74,6 +83,26 @@ func serve(ctx context.Context, c *serveCommand, r proxy.Resolver, log *slog.Log
 			ready(h)
 		}
 	})
+}
+
+// offer is what connections may be: with clients, and with destinations.
+func (c *serveCommand) offer() (conf mptcp.Config, err error) {
+	conf, signals, err := c.Multipath.config(c.prefixes())
+	if err != nil {
+		return conf, err
+	}
+	active, pairs, err := c.Paths.policy(c.prefixes())
+	switch {
+	case err != nil:
+		return conf, err
+	case c.any() && !c.Upstream:
+		return conf, errors.New("--subflow and the like are about destinations: they go with --upstream-mptcp")
+	case len(pairs) > 0:
+		return conf, errors.New("--subflow: destinations differ: write LOCAL only")
+	}
+	conf.Enabled, conf.MaxConns = true, 2*c.Sessions // a session is two connections
+	conf.Passive.Endpoints, conf.Active = signals, active
+	return conf, nil
 }
 
 // snapshot is what a shard says about itself.

@@ -64,7 +64,11 @@ func (p *Proxy) dial(s *stack.Shard, i uint32, x *session) {
 		share := (h.until - s.Now()) / tcp.Time(h.last-h.next)
 		to := endpoint{h.to[h.next], h.port}
 		h.next++
-		c, err := s.Dial(to.addrPort(), cookie(i, upstream))
+		dial := s.Dial
+		if p.conf.UpstreamMPTCP {
+			dial = s.DialMPTCP
+		}
+		c, err := dial(to.addrPort(), cookie(i, upstream))
 		if err != nil {
 			h.code = dialCode(err)
 			continue

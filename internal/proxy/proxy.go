@@ -20,6 +20,9 @@ type Config struct {
 	Addresses []netip.Prefix
 	Resolver  Resolver // nil: names are unknown
 
+	// UpstreamMPTCP offers MPTCP to destinations.
+	UpstreamMPTCP bool
+
 	MaxSessions int      // at once; more are aborted [65,536]
 	Handshake   tcp.Time // from the client's connection to its whole request [10 s]
 	Connect     tcp.Time // resolving and connecting, all addresses together [10 s each]
