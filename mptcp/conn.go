@@ -127,6 +127,7 @@ type subflow struct {
 	syns                    uint8  // SYNs sent
 	tries                   uint8  // of what is repeated until the peer answers: the third ACK of a join, MP_FASTCLOSE
 	prios                   uint8  // how often MP_PRIO is still to be told
+	probes                  uint32 // single bytes that came here once more
 	bareEnd                 uint32 // SSN after the last data that came without options
 	bare                    uint8  // segments in a row that came without a word of MPTCP
 	heard                   bool   // since the last data-level timeout

@@ -165,6 +165,9 @@ func (s *Set) deliver(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64
 	switch {
 	case !after(end, c.rcvNxt):
 		s.Count.DuplicateData++
+		if d.Len == 1 {
+			sf.probes++
+		}
 		if !planted {
 			e.Pool.Release(d.Frame)
 		}
