@@ -93,7 +93,7 @@ func (s *Set) told(e *tcp.Env, c *conn, sf *subflow, why *uint64) {
 // only Linux's probes of a closed window, a byte that was there before, are known for
 // what they are. So a lone byte without mapping may be one.
 func (s *Set) linear(c *conn, sf *subflow) bool {
-	if uint32(sf.held.d.Len)+sf.tcp.Readable() == 1 && (sf.probes > 0 || !after(c.rcvEdge, c.rcvNxt)) {
+	if uint32(sf.held.d.Len)+sf.tcp.Readable() == 1 && (sf.probes > 0 || c.rq.head != 0 && !after(c.rcvEdge, c.rcvNxt)) {
 		return false
 	}
 	_, idsn := c.profile.digest(c.remoteKey)
