@@ -13,9 +13,12 @@ import (
 // TestNoAllocations: one round of a download over two subflows, from Send to
 // the DATA_ACK, allocates nothing in either Set.
 func TestNoAllocations(t *testing.T) {
-	for _, csum := range []bool{false, true} {
+	for i := range 4 {
+		csum := i&1 != 0
 		w := newWorld(t, 40, &path{up: true, delay: tcp.Millisecond}, &path{up: true, delay: 2 * tcp.Millisecond})
-		w.srv.set.conf.Checksum, w.srv.set.conf.Coupling = csum, OLIA
+		w.v = profile(i >> 1)
+		w.srv.set.conf.Checksum, w.cli.set.conf.Short = csum, true
+		w.srv.set.conf.Coupling = OLIA
 		c, s := w.pair(0, 0)
 		c.keepOpen, s.keepOpen = true, true
 		w.after(20*tcp.Millisecond, func() { w.srv.send(s, 10_000) })
@@ -51,10 +54,10 @@ func TestNoAllocations(t *testing.T) {
 		}
 		before := w.srv.set.Count.BurstBytes
 		if n := testing.AllocsPerRun(200, round); n != 0 {
-			t.Errorf("checksum %v: %v allocations a round", csum, n)
+			t.Errorf("version %d, checksum %v: %v allocations a round", w.v, csum, n)
 		}
 		if got := w.srv.set.Count.BurstBytes - before; got < 200*5600 {
-			t.Errorf("checksum %v: only %d bytes moved", csum, got)
+			t.Errorf("version %d, checksum %v: only %d bytes moved", w.v, csum, got)
 		}
 	}
 }

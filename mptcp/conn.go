@@ -150,6 +150,7 @@ type subflow struct {
 	owesFin                 bool // the DATA_FIN is to be told here
 	owesInfinite            bool // plain: the infinite mapping is
 	reverted                bool // plain: it spoke MPTCP, and the peer may not know that it is over
+	restarted               bool // plain: it was begun again from what was DATA_ACKed on
 	undecided               bool // its options are gone; what to do a join that proves itself decides
 	owesEcho                bool // the echo of an ADD_ADDR that came here is
 	owesSignal              bool // what is due of our addresses is

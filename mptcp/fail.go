@@ -61,15 +61,30 @@ func (s *Set) unanswered(e *tcp.Env, c *conn) {
 // subflow, or it answers ours. Both directions become plain TCP.
 func (s *Set) onFail(e *tcp.Env, c *conn, sf *subflow) {
 	s.Count.MPFailRx++
-	answer := !c.failed
+	answer := !c.failed && c.profile != v0 // whose peer would begin again
+	if c.profile == v0 && c.failed {
+		s.Count.DSSCorruptionReset++ // both would begin again
+		s.kill(e, c, sf, Middlebox)
+		return
+	}
+	if c.profile == v0 && s.revertible(c, sf) {
+		s.restart(c, sf)
+	}
 	if s.told(e, c, sf, &s.Count.DSSCorruptionFallback); sf.stage == plain && answer {
 		sf.failDSN, sf.owesFail = c.rcvNxt, true
 	}
 }
 
 // onInfinite takes an infinite mapping: the peer falls back.
-func (s *Set) onInfinite(e *tcp.Env, c *conn, sf *subflow) {
+func (s *Set) onInfinite(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, d *dssOption, dsn uint64) {
 	s.Count.InfiniteMapRx++
+	if s.dropping(c, sf) {
+		return
+	}
+	if s.restarted(c, sf, seg, d, dsn) {
+		s.dropTo(e, c, sf, ssnOf(sf.irs, seg.Seq)+uint32(c.rcvNxt-dsn))
+		return
+	}
 	why := &s.Count.DssFallback
 	if c.failed {
 		why = &s.Count.DSSCorruptionFallback
@@ -100,7 +115,13 @@ func (s *Set) afterwards(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment) {
 	}
 	if o.is(subFail) {
 		s.Count.MPFailRx++
-		sf.failDSN, sf.owesFail = c.rcvNxt, true
+		if c.profile == v0 && !sf.restarted {
+			// It dropped what we cannot send again.
+			s.Count.FallbackFailed++
+			sf.tcp.Abort(e)
+			return
+		}
+		sf.failDSN, sf.owesFail = c.rcvNxt, c.profile != v0
 	}
 	s.count(c, sf)
 	fin := dss && o.dss.flags&dssFin != 0 && seg.Seq+tcp.Seq(seg.Len) == st.RcvNxt
@@ -140,14 +161,19 @@ func (s *Set) infinite(c *conn, sf *subflow, seg *tcp.Segment) {
 	}
 	una := min(c.sndUna, c.sndEnd)
 	d := dssOption{flags: dssMap | dssDSN64, dsn: una, ssn: sf.wr - uint32(min(c.sndNxt, c.sndEnd)-una), sum: c.csum}
+	if c.profile == v0 {
+		s.infiniteAt(c, sf, seg, &d)
+	}
 	if !data {
 		d.flags |= dssAck | dssAck64
 		d.ack = c.rcvNxt
 	}
-	if d.size() > room(seg) {
+	if d.flags == 0 || d.size() > room(seg) {
 		return
 	}
-	s.Count.InfiniteMapTx++
 	d.put(seg)
-	sf.owesInfinite = false
+	if d.flags&dssMap != 0 && d.length == 0 {
+		s.Count.InfiniteMapTx++
+		sf.owesInfinite = false
+	}
 }

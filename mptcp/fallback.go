@@ -137,7 +137,9 @@ func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	c.retransAt, c.probeAt, c.closeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	s.record(e, c, sf, Record{Kind: KindFallback})
 	s.clear(&sf.rx)
-	s.clear(&sf.tx)
+	if !sf.restarted {
+		s.clear(&sf.tx)
+	}
 	s.clearAgain(c)
 	sf.tcp.Reserve(0, 0)
 	c.rcv.End(&e.Windows)

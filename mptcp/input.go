@@ -129,6 +129,10 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		s.onFail(e, c, sf)
 		return
 	}
+	if s.dropping(c, sf) {
+		s.dropHeld(e, c, sf)
+		return
+	}
 	if o.is(subDSS) && !s.onDSS(e, c, sf, seg, o) {
 		return
 	}
@@ -187,7 +191,7 @@ func (s *Set) onDSS(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *optio
 		dsn = expand(c.rcvNxt, uint32(dsn))
 	}
 	if d.length == 0 {
-		s.onInfinite(e, c, sf)
+		s.onInfinite(e, c, sf, seg, d, dsn)
 		return false
 	}
 	if c.failed {

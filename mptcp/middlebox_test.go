@@ -149,7 +149,9 @@ func (x *crossing) boxes(i int, csum bool) box {
 		if e.toServer {
 			a = x.s
 		}
-		a.altered = e
+		if x.w.v != v0 { // there it is sent again
+			a.altered = e
+		}
 		return e
 	}
 	r.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
