@@ -60,6 +60,9 @@ func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
 		return
 	}
 	sf.gone, sf.closing = true, true
+	if sf.stage == joinRcvd {
+		s.halfJoins--
+	}
 	if !c.plain && sf.joining() {
 		s.decide(e, c)
 	}

@@ -32,6 +32,7 @@ type conn struct {
 	addrs   uint32   // the peer's addresses, a list
 	signals uint32   // ours that it is told of, a list
 	aims    uint32   // subflows that are wanted, a list
+	joinAt  uint32   // when the joins that began are all paid for, in ms (flooded)
 	pathAt  tcp.Time // when the path manager has something to do
 	dialsAt tcp.Time // bounds the connecting to what the peer announces: up to when there was enough
 

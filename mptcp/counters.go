@@ -20,6 +20,7 @@ type Counters struct {
 	MPJoinNoTokenFound                                    uint64
 	MPJoinSynAckHMacFailure, MPJoinAckHMacFailure         uint64
 	MPJoinRejected                                        uint64 // a limit, or the connection takes no more
+	MPJoinFlood                                           uint64 // dropped: too many were in progress, or began
 	MPJoinEarly                                           uint64 // it overtook the third ACK of the first subflow: dropped
 	MPJoinInitial                                         uint64 // to the address and port of the initial subflow, which we had asked not to be joined
 	MPJoinNoOption                                        uint64 // the third ACK or SYN-ACK had no MP_JOIN

@@ -21,6 +21,16 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 	var o options
 	o.parse(v1, syn.Raw[:syn.RawLen])
 	c, why := s.admit(t, &o)
+	switch {
+	case c == nil && s.overtook(e.Now), c != nil && c.early():
+		s.Count.MPJoinEarly++
+		reset.Flags = 0
+		return 0, false
+	case why == Unspecified && s.flooded(e, c):
+		s.Count.MPJoinFlood++
+		reset.Flags = 0
+		return 0, false
+	}
 	var sf *subflow
 	var id uint8
 	if why == Unspecified {
@@ -32,11 +42,6 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 			why = LackOfResources
 		}
 	}
-	if c != nil && c.early() {
-		s.Count.MPJoinEarly++
-		reset.Flags = 0
-		return 0, false
-	}
 	if why != Unspecified {
 		if tcp.Reset(syn, reset) && (c == nil || c.profile.explains()) {
 			s.Count.MPRstTx++
@@ -45,6 +50,7 @@ func (s *Set) Join(e *tcp.Env, t *tcp.Tuple, p tcp.Params, syn, reset *tcp.Segme
 		return 0, false
 	}
 	sf.stage = joinRcvd
+	s.halfJoins++
 	sf.remoteNonce, sf.remoteID, sf.backup = o.join.nonce, o.join.id, o.join.backup
 	sf.localNonce = uint32(e.Rand.Uint64())
 	sf.localID = id
@@ -76,9 +82,7 @@ func (s *Set) admit(t *tcp.Tuple, o *options) (c *conn, why Reset) {
 		s.Count.MPJoinInitial++
 		return c, Prohibited // our C flag said so (RFC 8684, 3.1)
 	}
-	// Whoever saw a token can begin any number of joins, but each is over within
-	// a few round trips. A peer may open all its subflows in one instant.
-	if live, half := s.census(c); live >= s.conf.MaxSubflows || half >= s.conf.MaxSubflows {
+	if live, _ := s.census(c); live >= s.conf.MaxSubflows {
 		s.Count.MPJoinRejected++
 		return c, LackOfResources
 	}
@@ -153,6 +157,9 @@ func equal(a, b []byte) bool {
 
 // joined makes a subflow one that carries data.
 func (s *Set) joined(e *tcp.Env, c *conn, sf *subflow) {
+	if sf.stage == joinRcvd {
+		s.halfJoins--
+	}
 	sf.stage = established
 	sf.ackAt = tcp.Never
 	sf.ackSent = c.rcvNxt

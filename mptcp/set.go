@@ -64,8 +64,10 @@ type Set struct {
 	aims     slab.Slab[aim]
 	tokens   tokens
 	cookieAt tcp.Time // when a cookie last offered MPTCP
-	versions versions
-	records  records
+
+	halfJoins int // joins whose peers have not proved themselves
+	versions  versions
+	records   records
 
 	blackholes blackholes
 

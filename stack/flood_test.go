@@ -30,6 +30,7 @@ type flood struct {
 	in     [][]byte
 	peer   [4]byte
 	out    [][]byte
+	arp    [][]byte // what answers an ARP request
 }
 
 func (f *flood) Recv(in []frame.Span) (n int) {
@@ -63,6 +64,9 @@ func (f *flood) Recv(in []frame.Span) (n int) {
 
 func (f *flood) Send(out []frame.Span) int {
 	for _, d := range out {
+		if b := f.pool.Bytes(d); b[12] == 8 && b[13] == 6 {
+			f.in = append(f.in, f.arp...)
+		}
 		if b := f.pool.Bytes(d); [4]byte(b[30:]) == f.peer && b[12] == 8 && b[13] == 0 {
 			f.out = append(f.out, append([]byte(nil), b...))
 		}
@@ -156,6 +160,82 @@ func synFlood(t *testing.T, capable bool) {
 		t.Errorf("%+v", *m)
 	}
 	t.Logf("%d SYNs, %d cookies, %d handshakes in progress", million+10000, st.TCP.SyncookiesSent, flows)
+}
+
+// TestJoinFlood: a million MP_JOINs, with a token nobody has and with one that was overheard. The first leave nothing
+// behind but some RSTs a second; of the second some handshakes are in progress, and some HMACs a second are computed.
+func TestJoinFlood(t *testing.T) {
+	million := 1000000
+	if testing.Short() {
+		million = 100000
+	}
+	pool := frame.New(make([]byte, 4096<<12), 12)
+	f := &flood{pool: pool, spread: 1 << 20, peer: peer4.As4(), arp: [][]byte{
+		arpPacket(t, arpReply, ourMAC, gateMAC, gate4, our4), arpPacket(t, arpReply, ourMAC, gateMAC, peer4, our4)}}
+	app := &recorder{}
+	s, err := New(Config{
+		Addresses: []Address{{Prefix: netip.PrefixFrom(our4, 24)}},
+		Routes:    []Route{{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Gateway: gate4}},
+		TCP:       tcp.DefaultConfig(), Seed: [32]byte{1}, MPTCP: mptcp.Config{Enabled: true},
+	}, pool, []Link{{Name: "flood", MAC: ourMAC, MTU: 1500, Ports: []Port{f}}}, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Listen(80)
+	now := tcp.Second
+	run := func(syns int) {
+		for f.left = syns; f.left > 0 || len(f.in) > 0; now += 64 * tcp.Microsecond {
+			s.Turn(now)
+		}
+	}
+	join := func(token uint32) {
+		syn := synTo(80)
+		data := binary.BigEndian.AppendUint32([]byte{0x10, 1}, token)
+		syn.Options = append(synOptions(false), layers.TCPOption{OptionType: layers.TCPOptionKindMultipathTCP, OptionLength: 12, OptionData: append(data, 1, 2, 3, 4)})
+		f.syn = tcp4(t, syn, nil)
+	}
+	join(0)
+	connect(t, s, f, 5000, true, run)
+	run(10) // what was learnt of the gateway
+	info, _ := s.Info(app.accepted[0])
+	if !info.MPTCP {
+		t.Fatalf("%+v", info)
+	}
+	free, index, hops := pool.Free(), len(s.demux.slots), len(s.byHop)
+	for _, known := range []bool{false, true} {
+		token := info.Token
+		if !known {
+			token++
+		}
+		join(token)
+		begin, sent := now, s.Stats().TCP.OutSegs
+		run(million)
+		m, took := s.MPTCP(), int((now-begin)/tcp.Millisecond)
+		conns, flows, _, _ := s.Idle()
+		rsts, answers := int(s.Stats().Resets), int(s.Stats().TCP.OutSegs-sent)
+		t.Logf("known %v: %d ms, %d RSTs, %d SYN-ACKs, %d flows; %d unknown, %d dropped", known, took, rsts, answers, flows, m.MPJoinNoTokenFound, m.MPJoinFlood)
+		most := 1
+		if known {
+			most += 8
+		}
+		if conns != 1 || flows > most || pool.Free() < free-8 || len(s.demux.slots) != index || len(s.byHop) > hops+1 {
+			t.Errorf("%d connections, %d flows, %d frames, %d slots, %d neighbours", conns, flows, pool.Free(), len(s.demux.slots), len(s.byHop))
+		}
+		if rsts > joinBurst+took*joinRate/1000+joinBurst || !known && rsts < joinBurst {
+			t.Errorf("%d RSTs in %d ms", rsts, took)
+		}
+		if known && (answers > 50+took/50 || m.MPJoinFlood < uint64(million)*9/10) {
+			t.Errorf("%d SYN-ACKs in %d ms, %d dropped", answers, took, m.MPJoinFlood)
+		}
+	}
+	// It is over: what is in progress gives way, and the connection is what it was.
+	for range 200 {
+		now += tcp.Second
+		s.Turn(now)
+	}
+	if conns, flows, _, _ := s.Idle(); conns != 1 || flows > 1 {
+		t.Errorf("%d connections, %d flows are left", conns, flows)
+	}
 }
 
 func synOptions(capable bool) []layers.TCPOption {

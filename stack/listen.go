@@ -129,16 +129,17 @@ func (s *Shard) syn(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32, wait
 func (s *Shard) isJoin(syn *tcp.Segment) bool { return s.conf.MPTCP.Enabled && mptcp.IsJoin(syn) }
 
 func (s *Shard) join(p *packet, syn *tcp.Segment, t *tcp.Tuple, hash uint32, h *hop, params tcp.Params) Drop {
-	via := s.neighborOf(h)
-	if via == 0 {
-		return DropSynLimit
-	}
 	f, ok := s.set.Join(&s.env, t, params, syn, &s.out)
 	if !ok && s.out.Flags&tcp.RST == 0 {
 		return DropJoinEarly
 	}
 	if !ok {
-		return s.reset(p, &s.out)
+		return s.reset(p, &s.out, &s.joinResets)
+	}
+	via := s.neighborOf(h)
+	if via == 0 {
+		s.set.FreeFlow(&s.env, f)
+		return DropSynLimit
 	}
 	s.addFlow(f, t, hash, via)
 	return Carried

@@ -137,7 +137,7 @@ func (s *Shard) stranger(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32)
 	case tcp.Open:
 		return s.syn(p, seg, t, hash, 0)
 	case tcp.Reply:
-		return s.reset(p, &s.out)
+		return s.reset(p, &s.out, &s.resets)
 	}
 	return DropTCPNoFlow
 }
@@ -164,11 +164,11 @@ func (s *Shard) refuse(p *packet, seg *tcp.Segment) Drop {
 	if !tcp.Reset(seg, &s.out) {
 		return DropTCPNoFlow
 	}
-	return s.reset(p, &s.out)
+	return s.reset(p, &s.out, &s.resets)
 }
 
-func (s *Shard) reset(p *packet, rst *tcp.Segment) Drop {
-	if !s.resets.take(s.env.Now) {
+func (s *Shard) reset(p *packet, rst *tcp.Segment, limit *bucket) Drop {
+	if !limit.take(s.env.Now) {
 		return DropResetLimit
 	}
 	s.stats.Resets++

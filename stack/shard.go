@@ -51,6 +51,7 @@ type Shard struct {
 	mail     mailbox
 
 	echoes, resets bucket
+	joinResets     bucket // of their own, so that a flood of joins does not use up the others
 	stats          Stats
 	tap            Tap
 	watch          Watch
@@ -78,20 +79,22 @@ type Tap func(out bool, link int, spans []frame.Span)
 const (
 	echoRate, echoBurst   = 1000, 100
 	resetRate, resetBurst = 2000, 500
+	joinRate, joinBurst   = 500, 100
 )
 
 // New makes a shard over its links. The pool is the one the ports' frames come from.
 func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 	s := &Shard{
 		conf: conf, pool: pool, links: links, app: app,
-		set:      mptcp.NewSet(conf.MPTCP),
-		byHop:    make(map[neighborKey]uint32),
-		bound:    make(map[uint16][]netip.Addr),
-		hashSeed: maphash.MakeSeed(),
-		low:      max(pool.Frames()/16, 2*batch),
-		echoes:   bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},
-		resets:   bucket{rate: resetRate, burst: resetBurst, tokens: resetBurst * int64(tcp.Second)},
-		spans:    spansPerVisit,
+		set:        mptcp.NewSet(conf.MPTCP),
+		byHop:      make(map[neighborKey]uint32),
+		bound:      make(map[uint16][]netip.Addr),
+		hashSeed:   maphash.MakeSeed(),
+		low:        max(pool.Frames()/16, 2*batch),
+		echoes:     bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},
+		resets:     bucket{rate: resetRate, burst: resetBurst, tokens: resetBurst * int64(tcp.Second)},
+		joinResets: bucket{rate: joinRate, burst: joinBurst, tokens: joinBurst * int64(tcp.Second)},
+		spans:      spansPerVisit,
 	}
 	if len(links) == 0 {
 		return nil, fmt.Errorf("stack: no link")

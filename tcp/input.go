@@ -44,6 +44,11 @@ func (c *Conn) isSYNAgain(f Flags) bool {
 func (c *Conn) inputSYNAgain(e *Env, seg *Segment) Verdict {
 	if seg.Flags&ACK == 0 {
 		c.takeECN(e, seg) // it may have given up asking
+		if e.Now < c.challengeAt {
+			e.Count.ChallengeSkipped++ // repeated faster than anybody does who means it: no answer to each
+			return Acceptable
+		}
+		c.challengeAt = e.Now + e.Conf.ChallengeGap
 		c.owe |= oweSYN
 		return Acceptable
 	}
