@@ -155,9 +155,11 @@ func (s *Set) declare(sf *subflow, m mapping) outcome {
 	return taken
 }
 
-// agree tells a repetition from a contradiction.
+// agree tells a repetition from a contradiction. A sender that ended meanwhile
+// counts its DATA_FIN in what it repeats: the length on the wire is one more, and
+// the checksum covers it (RFC 8684, 3.3.3). Either goes with its own length.
 func agree(old, m *mapping) outcome {
-	if old.ssn == m.ssn && old.dsn == m.dsn && old.wire == m.wire && old.csum == m.csum {
+	if old.ssn == m.ssn && old.dsn == m.dsn && old.len == m.len && (old.wire != m.wire || old.csum == m.csum) {
 		return known
 	}
 	return conflict

@@ -42,6 +42,7 @@ type Host struct {
 	Kind
 	Checksum    bool // asks for DSS checksums
 	DenyInitial bool // sets the C flag: no joins to the initial address
+	Version0    bool // ours: offers version 0 (RFC 6824)
 	Cookies     bool // answers each SYN by a cookie
 	TCPOnly     bool // does not offer or take MPTCP
 	Endpoints   []Endpoint

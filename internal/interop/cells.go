@@ -14,7 +14,7 @@ const bulk = Carry(1 << 20)
 
 // Cells is the matrix.
 func Cells() []Cell {
-	return slices.Concat(handshakes(), paths(), changes(), announced(), announcements(), failures(), endings(), odd(), guarded(), boxes())
+	return slices.Concat(handshakes(), paths(), changes(), announced(), announcements(), failures(), endings(), odd(), guarded(), boxes(), older())
 }
 
 // ends are the pairs of hosts.
@@ -79,6 +79,37 @@ func paths() (out []Cell) {
 					out = append(out, c)
 				}
 			}
+		}
+	}
+	return out
+}
+
+// older: clients of ours that offer version 0. Linux speaks version 1 only, and
+// takes such a connection for plain TCP.
+func older() (out []Cell) {
+	for _, v6 := range []bool{false, true} {
+		client := Host{Kind: Ours, Version0: true, Checksum: true}
+		out = append(out, Cell{
+			Name:   name("ours-kernel.%s.version0", ipv(v6)),
+			Client: client, Server: Host{Kind: Kernel},
+			V6: v6, Plain: true, Steps: []Step{bulk},
+			ClientCounts: Counts{"MPCapableFallbackSYNACK": Exactly(1)},
+			ServerCounts: Counts{"MPCapableSYNRX": Between(0, 1)},
+		})
+		joins := client
+		joins.Endpoints = subflows(1, v6)
+		for _, cookies := range []bool{false, true} {
+			c := Cell{
+				Name:   name("ours-ours.%s.version0", ipv(v6)),
+				Client: joins, Server: Host{Kind: Ours, Cookies: cookies},
+				V6: v6, Joins: 1, Steps: []Step{Subflows(2), bulk, Spread{}},
+			}
+			if cookies {
+				c.Name += ".cookies"
+			}
+			reset := c
+			reset.Name, reset.End = c.Name+".client_resets", ClientResets
+			out = append(out, c, reset)
 		}
 	}
 	return out

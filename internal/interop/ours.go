@@ -75,6 +75,9 @@ func (o *ourHost) open(s Side, h *Host) (err error) {
 		Enabled: o.mptcp, MaxConns: 16, Checksum: h.Checksum, NoJoinInitial: h.DenyInitial, RcvBuf: buffer, SndBuf: buffer,
 	}}
 	conf.TCP.RcvBuf, conf.TCP.SndBuf = buffer, buffer
+	if h.Version0 {
+		conf.MPTCP.Offer = mptcp.OfferV0
+	}
 	if h.Cookies {
 		conf.SynCookies = stack.CookiesAlways
 	}

@@ -184,6 +184,13 @@ func (t *trial) protocol() error {
 			return fmt.Errorf("at the %v: %t, want %t; %v", Side(s), speaks, !t.cell.Plain, err)
 		}
 	}
+	for s, h := range t.host {
+		counters, err := h.counters()
+		// Linux counts what fell back as well.
+		if n := counters["MPTcpExtMPCurrEstab"]; err != nil || n != 1 && !t.cell.Plain {
+			return fmt.Errorf("the %v's MPCurrEstab is %d, want 1; %v", Side(s), n, err)
+		}
+	}
 	return nil
 }
 
