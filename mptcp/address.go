@@ -176,7 +176,7 @@ func (s *Set) onRemoveAddr(e *tcp.Env, c *conn, sf *subflow, r *removeOption) {
 				continue
 			}
 			v.suspect, v.suspectAt = true, e.Now+silence
-			s.reinject(c, v)
+			s.reinject(c, v, CauseRemoved)
 			v.tcp.Probe()
 			s.markFlow(v)
 		}

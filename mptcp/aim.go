@@ -277,7 +277,7 @@ func (s *Set) CloseSubflow(e *tcp.Env, f Flow) bool {
 func (s *Set) closeSubflow(e *tcp.Env, c *conn, sf *subflow) {
 	sf.closing, sf.unwanted = true, true
 	sf.suspectAt = e.Now + s.conf.CloseTimeout // the peer may never close its side
-	s.reinject(c, sf)
+	s.reinject(c, sf, CauseEnded)
 	if sf.stage < established {
 		s.kill(e, c, sf, Unspecified)
 	}

@@ -17,6 +17,7 @@ func (s *Set) finish(e *tcp.Env, c *conn) {
 	c.over = true
 	c.closeAt, c.retransAt, c.probeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	s.tell(c, tcp.Finished)
+	s.explainEnd(e, c)
 	s.record(e, c, nil, Record{Kind: KindClosed})
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -42,13 +43,14 @@ func (s *Set) peerClosed(e *tcp.Env, c *conn, sf *subflow) {
 		// Peers put a DATA_ACK on a FIN: the options are stripped, and this
 		// is the end of the stream.
 		s.Count.DssFinFallback++
+		s.cause = CauseFin
 		s.revert(e, c, sf)
 		s.plainEvents(e, c, sf, tcp.PeerClosed)
 		return
 	}
 	if !sf.closing {
 		sf.closing, sf.unwanted = true, true
-		s.reinject(c, sf)
+		s.reinject(c, sf, CauseEnded)
 	}
 	sf.tcp.Shut(e)
 	s.markFlow(sf)
@@ -69,8 +71,11 @@ func (s *Set) lost(e *tcp.Env, c *conn, sf *subflow) {
 	if c.plain {
 		return
 	}
-	s.reinject(c, sf)
+	s.reinject(c, sf, CauseEnded)
 	s.parted(e, c, sf)
+	if st := sf.tcp.Status(); s.wants(KindSample) {
+		s.sampleNow(e, c, sf, &st)
+	}
 	s.record(e, c, sf, Record{Kind: KindSubClosed, ID: sf.remoteID, Addr: sf.tuple.Remote, Port: sf.tuple.RemotePort,
 		Code: uint8(sf.reason), Values: [2]uint64{uint64(sf.tcp.Err())}})
 	if c.over {
@@ -101,6 +106,7 @@ func (s *Set) fail(e *tcp.Env, c *conn, why tcp.Reason) {
 	c.over, c.shut, c.err = true, true, why
 	c.closeAt, c.retransAt, c.probeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	s.tell(c, tcp.Finished)
+	s.explainEnd(e, c)
 	s.record(e, c, nil, Record{Kind: KindClosed, Code: uint8(why)})
 }
 

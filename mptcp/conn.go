@@ -47,6 +47,8 @@ type conn struct {
 	user   uint32
 	tuple  tcp.Tuple // of the initial subflow: address id 0
 
+	time explained
+
 	event    tcp.Event
 	profile  profile
 	coupling uint8 // 0: none

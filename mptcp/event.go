@@ -12,19 +12,27 @@ const (
 	KindCreated        Kind = iota // a connection offers or accepts MPTCP; Values[0] is our token
 	KindEstablished                // both keys are known; Values[0] is our token
 	KindClosed                     // the connection is over; Code is a tcp.Reason
-	KindFallback                   // it is plain TCP from now on
+	KindFallback                   // it is plain TCP from now on; Code is a Cause
 	KindAnnounced                  // the peer announced Addr, Port by ID
 	KindEchoed                     // the peer knows the address that we announced by ID
 	KindRemoved                    // the peer withdrew ID
 	KindSubEstablished             // a subflow joined; ID is the peer's, Values[0] ours
 	KindSubClosed                  // a subflow has ended; Code is a Reset, Values[0] a tcp.Reason
 	KindSubPriority                // the peer asks to use a subflow last (Values[0] 1) or no longer so (0)
+	KindBurst                      // the scheduler gave Values[0] bytes at DSN Values[1] to the subflow; Code is a Cause
+	KindReinject                   // the same for data that was sent on another subflow, whose remote id is ID, before
+	KindDataTimeout                // no DATA_ACK came in time; Values[0] bytes wait for one, from DSN Values[1] on
+	KindLimited                    // Code is the Limit from now on, Values[0] was it, for Values[1] ns
+	KindBlocked                    // Code 1: data waits behind a hole, Values[0] bytes; 0: no longer, after Values[1] ns
+	KindSample                     // Sample tells
+	KindExplained                  // the connection is over: Explained tells
 	kinds
 )
 
 func (k Kind) String() string {
 	names := [kinds]string{"created", "established", "closed", "fallback", "announced", "echoed", "removed",
-		"sub_established", "sub_closed", "sub_priority"}
+		"sub_established", "sub_closed", "sub_priority",
+		"burst", "reinject", "data_timeout", "limited", "blocked", "sample", "explained"}
 	if k < kinds {
 		return names[k]
 	}

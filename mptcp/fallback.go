@@ -13,6 +13,7 @@ func (s *Set) fallback(e *tcp.Env, c *conn, sf *subflow, why *uint64) {
 	switch {
 	case s.revertible(c, sf):
 		*why++
+		s.cause = s.fellBack(why)
 		s.revert(e, c, sf)
 	case s.proving(c):
 		sf.undecided = true
@@ -135,7 +136,8 @@ func (s *Set) unwrap(e *tcp.Env, c *conn, sf *subflow) {
 	s.unregister(c)
 	c.plain, c.failed, sf.stage = true, false, plain
 	c.retransAt, c.probeAt, c.closeAt, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never
-	s.record(e, c, sf, Record{Kind: KindFallback})
+	s.record(e, c, sf, Record{Kind: KindFallback, Code: uint8(s.cause)})
+	s.cause = CauseHandshake
 	s.clear(&sf.rx)
 	if !sf.restarted {
 		s.clear(&sf.tx)

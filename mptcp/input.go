@@ -77,6 +77,7 @@ func (s *Set) options(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *opt
 	sf.una = st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 	sf.measure(e.Now, &st)
+	s.sample(e, c, sf, &st)
 	s.couple(e, c)
 	s.alive(e, sf, st.MinRTT)
 	if moved && sf.stage == established {
@@ -298,6 +299,6 @@ func (s *Set) stalled(c *conn, sf *subflow) {
 		s.Count.SubflowStale++
 	}
 	if s.usableBut(c, sf) > 0 {
-		s.reinject(c, sf)
+		s.reinject(c, sf, CauseStalled)
 	}
 }

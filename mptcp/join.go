@@ -180,7 +180,7 @@ func (s *Set) joined(e *tcp.Env, c *conn, sf *subflow) {
 		i = v.next
 		v.tcp.Persevere(maxRTO, retries)
 		if v.stale {
-			s.reinject(c, v) // there was nothing to send it on
+			s.reinject(c, v, CauseRejoined) // there was nothing to send it on
 		}
 	}
 }

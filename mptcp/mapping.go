@@ -20,6 +20,8 @@ type mapping struct {
 	wire   uint16 // length in the option: counts a DATA_FIN (for the checksum)
 	sum    bool   // csum is to be checked
 	resent bool   // sending: it was queued for another subflow
+	why    Cause  // reinjection
+	from   uint8  // reinjection: the remote id of origin
 }
 
 func (m *mapping) end() uint32    { return m.ssn + m.len }

@@ -71,6 +71,7 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		if n == 0 {
 			break
 		}
+		s.chosen(e, c, subs, i, n, c.sndNxt)
 		c.sndNxt += uint64(n)
 		c.cur = next
 		subs[i].used(n)
@@ -105,7 +106,7 @@ func (s *Set) unblock(e *tcp.Env, c *conn, subs []View) {
 		}
 		m.resent = true
 		s.Count.Unblocked++
-		s.pushRange(c, m.dsn, m.len, m.node, sf.self)
+		s.pushRange(c, m.dsn, m.len, m.node, sf.self, CauseWindow)
 		for c.again != 0 && s.pushAgain(e, c, subs) {
 		}
 		return
@@ -211,6 +212,7 @@ func (s *Set) pushAgain(e *tcp.Env, c *conn, subs []View) bool {
 		return false
 	}
 	s.Count.MPTCPRetrans++
+	s.record(e, c, sf, Record{Kind: KindReinject, ID: a.from, Code: uint8(a.why), Values: [2]uint64{uint64(n), a.dsn}})
 	c.resent = true
 	subs[i].used(n)
 	if n == a.len {
@@ -223,7 +225,7 @@ func (s *Set) pushAgain(e *tcp.Env, c *conn, subs []View) bool {
 
 // reinject queues what a subflow has not delivered to the connection, once
 // for each mapping, with the boundaries it had (RFC 8684, 3.3.6).
-func (s *Set) reinject(c *conn, sf *subflow) {
+func (s *Set) reinject(c *conn, sf *subflow, why Cause) {
 	for i := sf.tx.head; i != 0; {
 		m := s.maps.At(i)
 		i = m.next
@@ -231,17 +233,20 @@ func (s *Set) reinject(c *conn, sf *subflow) {
 			continue
 		}
 		m.resent = true
-		s.pushRange(c, m.dsn, m.len, m.node, sf.self)
+		s.pushRange(c, m.dsn, m.len, m.node, sf.self, why)
 	}
 }
 
 // pushRange queues a range for reinjection.
-func (s *Set) pushRange(c *conn, dsn uint64, n, node, origin uint32) {
+func (s *Set) pushRange(c *conn, dsn uint64, n, node, origin uint32, why Cause) {
 	ai, a, ok := s.maps.Alloc()
 	if !ok {
 		return
 	}
-	*a = mapping{dsn: dsn, len: n, node: node, origin: origin}
+	*a = mapping{dsn: dsn, len: n, node: node, origin: origin, why: why}
+	if origin != 0 {
+		a.from = s.flows.At(origin).remoteID
+	}
 	if c.again == 0 {
 		c.again = ai
 	} else {
@@ -315,6 +320,7 @@ func (c *conn) finDue() bool { return c.finSent && !c.finAcked }
 
 // watch starts the data-level timers that are needed.
 func (s *Set) watch(e *tcp.Env, c *conn) {
+	s.explain(e, c)
 	if c.sndUna == c.sndNxt && !c.failed {
 		c.retransAt = tcp.Never
 	} else if c.retransAt == tcp.Never {

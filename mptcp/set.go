@@ -68,6 +68,7 @@ type Set struct {
 	halfJoins int // joins whose peers have not proved themselves
 	versions  versions
 	records   records
+	cause     Cause // of the fallback in hand, if it is not the handshake
 
 	blackholes blackholes
 
@@ -102,7 +103,7 @@ func NewSet(conf Config) *Set {
 		conf.CloseTimeout = defaultClose
 	}
 	conf.Passive, conf.Active = conf.Passive.numbered(), conf.Active.numbered()
-	s := &Set{conf: conf, sched: MinRTT{}}
+	s := &Set{conf: conf, sched: MinRTT{}, cause: CauseHandshake}
 	s.conns.Max = conf.MaxConns
 	return s
 }

@@ -98,6 +98,7 @@ const maxBackoff = 6
 // once more.
 func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 	s.Count.DataRTO++
+	s.record(e, c, nil, Record{Kind: KindDataTimeout, Values: [2]uint64{c.sndNxt - c.sndUna, c.sndUna}})
 	c.backoff = min(c.backoff+1, maxBackoff)
 	c.retransAt = e.Now + c.rto<<c.backoff
 	sf := s.only(c)
@@ -144,7 +145,7 @@ func (s *Set) dataTimeout(e *tcp.Env, c *conn) {
 	} else {
 		n = 1
 	}
-	s.pushRange(c, c.sndUna, uint32(min(n, maxBurst)), c.sq.head, origin)
+	s.pushRange(c, c.sndUna, uint32(min(n, maxBurst)), c.sq.head, origin, CauseTimeout)
 }
 
 // repeatFin sends the DATA_FIN once more. sf is a subflow, and heard whether it

@@ -173,3 +173,6 @@ func (s *Shard) openSubflow(a *mptcp.Action) bool {
 	s.addFlow(f, &t, k.hash, via)
 	return true
 }
+
+// Explain tells what a connection did with its time; ok false if the handle is dead.
+func (s *Shard) Explain(c mptcp.Conn) (mptcp.Explained, bool) { return s.set.Explain(&s.env, c) }

@@ -23,10 +23,12 @@ type catCommand struct {
 	Multipath `embed:""`
 	Paths     `embed:""`
 
-	Listen ListenPort `placeholder:"PORT" help:"Wait for one connection to this port."`
-	Target string     `arg:"" optional:"" name:"host:port" help:"Where to connect to; a name is resolved by the host's resolver."`
-	TCP    bool       `name:"tcp" xor:"protocol" help:"Plain TCP only."`
-	MPTCP  bool       `name:"mptcp" xor:"protocol" help:"MPTCP if the peer speaks it: the default of --listen and of connecting with --subflow and the like, not of connecting else."`
+	Listen  ListenPort `placeholder:"PORT" help:"Wait for one connection to this port."`
+	Target  string     `arg:"" optional:"" name:"host:port" help:"Where to connect to; a name is resolved by the host's resolver."`
+	TCP     bool       `name:"tcp" xor:"protocol" help:"Plain TCP only."`
+	MPTCP   bool       `name:"mptcp" xor:"protocol" help:"MPTCP if the peer speaks it: the default of --listen and of connecting with --subflow and the like, not of connecting else."`
+	Trace   string     `placeholder:"FILE" help:"Write what happens to the MPTCP connection, and why, to a file: a line of JSON for each event."`
+	Verbose bool       `short:"v" help:"Tell at the end what each path carried, what the connection waited for, and the counters."`
 }
 
 // errInterrupted says how a conversation ended that did not end by itself.
@@ -63,7 +65,8 @@ func cat(ctx context.Context, c *catCommand, in io.Reader, out io.Writer, log *s
 		in: in, out: out, ready: ready, over: func() { over(finished) },
 	}
 	defer p.over()
-	if err := run(ctx, c.Network, offer, p, log, nil); err != nil {
+	err = traced(c.Trace, c.Verbose, log, func(ready func(*host)) error { return run(ctx, c.Network, offer, p, log, ready) })
+	if err != nil {
 		return err
 	}
 	if err := p.wait(); context.Cause(ctx) == finished {

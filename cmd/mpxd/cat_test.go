@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,10 +83,24 @@ func TestCat(t *testing.T) {
 		}()
 		var out bytes.Buffer
 		command := &catCommand{Network: c.network(xdp.Generic), Target: l.Addr().String(), MPTCP: v6}
-		err := c.proxy.Do(func() error { return cat(ctx, command, bytes.NewReader(up), &out, silent, nil) })
+		var said bytes.Buffer
+		log := silent
+		if v6 {
+			command.Trace, command.Verbose = filepath.Join(t.TempDir(), "trace"), true
+			log = slog.New(slog.NewTextHandler(&said, nil))
+		}
+		err := c.proxy.Do(func() error { return cat(ctx, command, bytes.NewReader(up), &out, log, nil) })
 		check("connecting: what came", out.Bytes(), down, err)
 		r := <-peer
 		check("connecting: what arrived", r.got, up, r.err)
+		if v6 {
+			checkTrace(t, command.Trace, int64(len(up)))
+			for _, want := range []string{"msg=subflow", "msg=time", "MPTcpExtMPCapableSYNACKRX"} {
+				if !strings.Contains(said.String(), want) {
+					t.Errorf("--verbose says nothing of %q: %s", want, said.String())
+				}
+			}
+		}
 
 		out.Reset()
 		command = &catCommand{Network: c.network(xdp.Generic), Listen: 7000}

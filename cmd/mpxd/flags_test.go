@@ -105,7 +105,7 @@ func TestMultipathFlags(t *testing.T) {
 		"cat" + host + "--subflow wlan0 10.0.0.1:80":                                    "as in 10.0.2.2=10.0.2.1",
 		"cat" + host + "--backup 10.0.0.1:80":                                           "there is none",
 		"cat" + host + "--subflows 99 10.0.0.1:80":                                      "from 1 to 32",
-		"cat" + host + "--max-subflows 33 10.0.0.1:80":                                   "from 1 to 32",
+		"cat" + host + "--max-subflows 33 10.0.0.1:80":                                  "from 1 to 32",
 		"cat" + host + "--accept-announced 9 10.0.0.1:80":                               "from 0 to 8",
 		"cat" + host + "--keep-pathless=-1s 10.0.0.1:80":                                "negative",
 		"cat" + host + "--tcp --subflows 2 10.0.0.1:80":                                 "--tcp goes with none",

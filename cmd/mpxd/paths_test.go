@@ -164,7 +164,9 @@ func TestServeAnnounces(t *testing.T) {
 			}
 			until("the announced address is not joined", func() bool { return joined.Load() == 1 })
 			flows := func() (n int) {
-				p.ask(t, func(s *stack.Shard) { s.EachSubflow(mptcp.Conn(id.Load()), func(mptcp.Flow, mptcp.SubflowInfo) { n++ }) })
+				p.ask(t, func(s *stack.Shard) {
+					s.EachSubflow(mptcp.Conn(id.Load()), func(mptcp.Flow, mptcp.SubflowInfo) { n++ })
+				})
 				return n
 			}
 			p.ask(t, func(s *stack.Shard) {

@@ -29,6 +29,7 @@ type serveCommand struct {
 	Sessions int            `default:"65536" help:"Sessions at once; more are refused (${default})."`
 	Idle     time.Duration  `default:"5m" help:"How long a session may stand still (${default})."`
 	Upstream bool           `name:"upstream-mptcp" help:"Offer MPTCP to destinations, with further subflows as --subflow and the like say; who does not speak it gets plain TCP."`
+	Trace    string         `placeholder:"FILE" help:"Write what happens to MPTCP connections, and why, to a file: a line of JSON for each event. It grows fast."`
 	Stats    time.Duration  `placeholder:"DURATION" help:"Log what was done every so often."`
 
 	Supervised bool `hidden:"" help:"Say the XDP mode on standard output when ready, and end when standard input does."`
@@ -74,14 +75,17 @@ func serve(ctx context.Context, c *serveCommand, r proxy.Resolver, log *slog.Log
 		return usageError{fmt.Errorf("serve: %w", err)}
 	}
 	go records.write(ctx)
-	return run(ctx, c.Network, offer, p, log, func(h *host) {
-		log.Info("listening", "port", c.Listen, "addresses", c.Address)
-		if c.Stats > 0 {
-			go statistics(ctx, c.Stats, h, p, log)
-		}
-		if ready != nil {
-			ready(h)
-		}
+	return traced(c.Trace, false, log, func(begin func(*host)) error {
+		return run(ctx, c.Network, offer, p, log, func(h *host) {
+			begin(h)
+			log.Info("listening", "port", c.Listen, "addresses", c.Address)
+			if c.Stats > 0 {
+				go statistics(ctx, c.Stats, h, p, log)
+			}
+			if ready != nil {
+				ready(h)
+			}
+		})
 	})
 }
 
