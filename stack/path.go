@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
@@ -151,6 +152,9 @@ func (s *Shard) openSubflow(a *mptcp.Action) bool {
 	n := 1
 	if own[0] = a.Local; from == nil {
 		n = s.sources(&t.Remote, &h, &own)
+		if k := s.conn(a.Conn); k != nil && slices.Contains(own[:n], k.tuple.Local) {
+			own[0], n = k.tuple.Local, 1 // the address that the connection has already
+		}
 	}
 	if n == 0 {
 		return false

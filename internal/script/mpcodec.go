@@ -109,6 +109,14 @@ func (f *flow) encodeMPTCP(o *Option) ([]byte, error) {
 		b = append(b, uint8(value("address_id", 0)))
 		b = binary.BigEndian.AppendUint32(b, uint32(value("token", uint64(f.keys.tokenOf(f.keys.b)))))
 		b = binary.BigEndian.AppendUint32(b, f.nonceA)
+	case "mp_join_syn_ack":
+		f.nonceA = uint32(value("rand", uint64(f.remote.Port())<<16|0x5eed))
+		h := f.keys.mac(f.keys.a, f.keys.b, nonces(f.nonceA, f.nonceB))
+		if t, _ := o.term("sender_hmac"); t.Name != "auto" {
+			binary.BigEndian.PutUint64(h, t.V)
+		}
+		b = append(append(b, uint8(value("address_id", 0))), h[:8]...)
+		b = binary.BigEndian.AppendUint32(b, f.nonceA)
 	case "mp_join_ack":
 		h := f.keys.mac(f.keys.a, f.keys.b, nonces(f.nonceA, f.nonceB))
 		if t, _ := o.term("sender_hmac"); t.Name != "auto" {

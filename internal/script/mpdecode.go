@@ -19,6 +19,7 @@ func (f *flow) decodeMPTCP(b []byte, seq uint32) (o Option, ok bool) {
 	case sub == 0 && len(v) >= 1:
 		return f.decodeCapable(low, v)
 	case sub == 1 && len(b) == 12:
+		f.nonceB = u32(v[5:])
 		return joinHead("mp_join_syn", low, v).with("token", uint64(u32(v[1:]))), true
 	case sub == 1 && len(b) == 16:
 		f.nonceB = u32(v[9:])

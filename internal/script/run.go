@@ -349,6 +349,10 @@ func (r *runner) injectICMP(m *ICMP) error {
 }
 
 func (r *runner) command(text string) error {
+	text, err := r.pathCommands(text)
+	if err != nil {
+		return err
+	}
 	before := r.conf
 	ignored, err := command(&r.conf, text)
 	r.script.Ignored = append(r.script.Ignored, ignored...)
