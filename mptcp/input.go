@@ -138,7 +138,9 @@ func (s *Set) onSegment(e *tcp.Env, c *conn, sf *subflow, seg *tcp.Segment, o *o
 		return
 	}
 	if !sf.answered && ssnOf(sf.iss, sf.una) > 1 && seg.Opts.NSACK == 0 { // SACK blocks leave a DSS no room
-		if sf.answered = o.is(subDSS) || o.is(subCapable); !sf.answered {
+		// An ACK with an announcement alone leaves it to the next one: Linux
+		// drops the DSS for it.
+		if sf.answered = o.is(subDSS) || o.is(subCapable); !sf.answered && o.has == 0 {
 			// Our first data was acknowledged without a word of MPTCP
 			// (RFC 8684, 3.7).
 			s.fallback(e, c, sf, &s.Count.DssFallback)

@@ -199,10 +199,9 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		s.Count.MPFailTx++
 		putFail(seg, sf.failDSN)
 		s.putDSS(c, sf, seg, &dssOption{})
-	case sf.owesEcho && s.putEcho(c, sf, seg), sf.owesSignal && s.putSignal(c, sf, seg):
-		if c.rcvNxt != sf.ackSent {
-			sf.tcp.AckNow()
-		}
+	case c.rcvNxt == sf.ackSent && (sf.owesEcho && s.putEcho(c, sf, seg) || sf.owesSignal && s.putSignal(c, sf, seg)):
+		// What acknowledges data tells its DATA_ACK first: an ACK of the first
+		// data without one is a sign of fallback (RFC 8684, 3.7).
 	case sf.owesPrio && room(seg) >= 4:
 		s.Count.MPPrioTx++
 		sf.owesPrio = false
@@ -217,6 +216,9 @@ func (s *Set) onPureACK(c *conn, sf *subflow, seg *tcp.Segment) {
 		// Where SACK blocks leave no room the DATA_ACK can wait: it says
 		// nothing new (RFC 8684, 3.3.2), or prepare had kept the room.
 		s.putDSS(c, sf, seg, &dssOption{})
+		if (sf.owesEcho || sf.owesSignal) && c.rcvNxt == sf.ackSent {
+			sf.tcp.AckNow()
+		}
 	}
 }
 
