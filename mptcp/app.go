@@ -75,6 +75,26 @@ func (s *Set) Recv(e *tcp.Env, h Conn) (frame.Span, bool) {
 	return d, ok
 }
 
+// Pending is how many bytes, the end of our direction counted as one, the peer has not acknowledged.
+func (s *Set) Pending(h Conn) int {
+	c := s.conn(h)
+	if c == nil || c.released {
+		return 0
+	}
+	if !c.plain {
+		n := int(c.sndEnd - min(c.sndUna, c.sndEnd))
+		if c.shut && !c.finAcked {
+			n++
+		}
+		return n
+	}
+	if sf := s.only(c); sf != nil {
+		st := sf.tcp.Status()
+		return int(c.sq.bytes) + int(st.Unsent+st.Unacked)
+	}
+	return int(c.sq.bytes)
+}
+
 // Readable is how many bytes Recv would yield.
 func (s *Set) Readable(h Conn) int {
 	c := s.conn(h)

@@ -285,6 +285,7 @@ func (s *Set) acked(e *tcp.Env, c *conn, ack, edge uint64) {
 	c.backoff = 0
 	if c.finSent && ack == c.sndNxt {
 		c.finAcked = true
+		s.tell(c, tcp.Writable) // who lingers waits for it
 	}
 	freed := false
 	for c.sq.head != 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mpxd/mpxd/mptcp"
+	"github.com/mpxd/mpxd/tcp"
 )
 
 // NetConn is a connection, TCP or MPTCP, as a net.Conn. Its methods may be called
@@ -40,7 +41,9 @@ type NetConn struct {
 	closed    bool  // by the application, as the next two
 	shutRead  bool
 	shutWrite bool
-	abrupt    bool // closing is a reset
+	abrupt    bool          // closing is a reset
+	linger    time.Duration // how long Close waits for the peer to acknowledge all; 0: as long as it goes on
+	lingers   tcp.Time      // until when, once closed; the shard's alone
 	mptcp     bool
 }
 
@@ -228,8 +231,9 @@ func (c *NetConn) setDeadlines(t time.Time, read, write bool) error {
 	return nil
 }
 
-// SetLinger(0) makes Close reset the peer and forget what was not sent. Any other
-// value is the default: it is sent in the background.
+// SetLinger says what becomes of what was written when the connection is closed. 0: it is forgotten, and the peer is reset.
+// sec > 0: it is sent in the background, for so many seconds; what the peer has not acknowledged by then is forgotten, and the peer is
+// reset. sec < 0, as by default: it is sent in the background, as long as the peer makes progress.
 func (c *NetConn) SetLinger(sec int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -237,6 +241,7 @@ func (c *NetConn) SetLinger(sec int) error {
 		return c.fault("set", net.ErrClosed)
 	}
 	c.abrupt = sec == 0
+	c.linger = time.Duration(max(sec, 0)) * time.Second
 	return nil
 }
 

@@ -190,6 +190,43 @@ func reset(t *testing.T, what string, err error) {
 	}
 }
 
+// TestNetConnLinger: who lingers is reset when the peer does not take all in time, and not before; if it
+// does, it sees the end.
+func TestNetConnLinger(t *testing.T) {
+	each(t, func(t *testing.T, a, b *station, pipe nettest.MakePipe, _ bool) {
+		c1, c2 := pair(t, pipe)
+		c1.SetLinger(1)
+		c1.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := c1.Write(noise(6, 32<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("all went nowhere: %v", err)
+		}
+		begin := time.Now()
+		c1.Close()
+		<-c1.Done()
+		if took := time.Since(begin); took < 900*time.Millisecond || took > 10*time.Second {
+			t.Errorf("it lingered for %v", took)
+		}
+		_, err := io.Copy(io.Discard, c2)
+		reset(t, "reading", err)
+
+		c1, c2 = pair(t, pipe)
+		c1.SetLinger(20)
+		want := noise(7, 1<<20)
+		go func() {
+			c1.Write(want)
+			c1.Close()
+		}()
+		if got, err := io.ReadAll(c2); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		select { // long before the time is over
+		case <-c1.Done():
+		case <-time.After(10 * time.Second):
+			t.Error("it lingers though all was acknowledged")
+		}
+	})
+}
+
 // TestNetConnCloseRead: what comes after it is thrown away, and does not stop
 // the peer.
 func TestNetConnCloseRead(t *testing.T) {

@@ -2,6 +2,7 @@ package stack
 
 import (
 	"net"
+	"time"
 
 	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
@@ -138,9 +139,10 @@ func (c *NetConn) settle(s *Shard) {
 		signal(c.readable)
 	}
 	sent := c.out.len() == 0
-	closed, abrupt, shut := c.closed, c.abrupt, c.shutWrite
+	closed, abrupt, shut, linger := c.closed, c.abrupt, c.shutWrite, c.linger
 	c.mu.Unlock()
 	switch {
+	case closed && !abrupt && !done && linger > 0 && c.lingering(s, linger, sent):
 	case closed && abrupt && !done:
 		c.finish(s, net.ErrClosed)
 	case closed && (sent || done):
@@ -150,6 +152,28 @@ func (c *NetConn) settle(s *Shard) {
 	case shut && sent:
 		s.Shut(c.id)
 	}
+}
+
+// lingering reports whether a closed connection stays until the peer has acknowledged all, or the
+// time that it was given is over: then it is reset.
+func (c *NetConn) lingering(s *Shard, linger time.Duration, sent bool) bool {
+	if c.lingers == 0 {
+		c.lingers = s.Now() + tcp.Time(linger)
+	}
+	if sent {
+		s.Shut(c.id)
+	}
+	switch {
+	case sent && s.set.Pending(c.id) == 0:
+		return false
+	case s.Now() >= c.lingers:
+		c.finish(s, net.ErrClosed)
+	case sent:
+		s.SetTimer(c.id, c.lingers) // ACKs tell of themselves
+	default:
+		s.SetTimer(c.id, min(c.lingers, s.Now()+shortPause))
+	}
+	return true
 }
 
 // finish resets the peer.

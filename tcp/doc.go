@@ -24,6 +24,14 @@
 // and a missing timestamp (timestamp.go), window probes carry no byte
 // (output.go), payload of a SYN is not taken (open.go).
 //
+// Nagle's algorithm is not there (RFC 9293, 3.7.4, SHLD-7: "SHOULD implement"). It is for applications that write
+// in small pieces; ours is a relay, which passes on whole bursts as they came, so that a small segment is the end
+// of one: to hold it back for an ACK would delay answers by a round trip, or by a delayed ACK, and save
+// nothing. An application that writes in pieces gathers them itself, as Go's do; MUST-17, that it can be
+// turned off, is so fulfilled. What has to be avoided in any case is: a window that opens in drops is not
+// filled in drops (silly window avoidance, output.go), pieces that wait are merged into full segments (send.go), and
+// what a peer may leave waiting is bounded.
+//
 // Nothing here knows of MPTCP. What a wrapper needs are neutral knobs:
 // SetWindow, Credit, Reserve, AckNow, the mark of Send, Segment.Raw and
 // Segment.NoDup.
