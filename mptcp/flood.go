@@ -25,7 +25,7 @@ func (s *Set) flooded(e *tcp.Env, c *conn) bool {
 	}
 	now := uint32(e.Now / tcp.Millisecond)
 	owed := int32(c.joinAt - now)
-	if owed < -joinBurst*joinGap || owed > joinGap { // it is old, however the clock has wrapped
+	if c.joinAt == 0 || owed < -joinBurst*joinGap || owed > joinGap { // none has begun, or long ago, however the clock has wrapped
 		owed = -joinBurst * joinGap
 	}
 	if owed > 0 {
