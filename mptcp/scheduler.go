@@ -107,6 +107,11 @@ func (s *Set) look(e *tcp.Env, c *conn) []View {
 			// asked again with each burst.
 			v.Cwnd = min(v.Cwnd, st.InFlight+2*st.Burst)
 		}
+		if limit := v.Queued + st.Peer - min(st.Peer, st.Unacked+st.Unsent); c.profile == v0 && st.Unacked+st.Unsent > 0 {
+			// Linux 0.89 drops what exceeds the window that it last
+			// announced on the subflow itself.
+			v.Cwnd = min(v.Cwnd, limit-min(4*v.MSS, limit/2))
+		}
 		if e.Now < sf.freshUntil {
 			v.SRTT = v.MinRTT
 		}
