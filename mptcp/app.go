@@ -112,6 +112,17 @@ func (s *Set) readable(c *conn) int {
 	return n
 }
 
+// SetScheduler lets another scheduler choose from now on; false: there is none
+// of that number, or no such connection.
+func (s *Set) SetScheduler(h Conn, number uint8) bool {
+	c := s.conn(h)
+	if c == nil || number == 0 || int(number) >= len(schedulers) {
+		return false
+	}
+	c.sched, c.memo = number, memo{}
+	return true
+}
+
 // Shut ends our direction; what was sent before is still delivered.
 func (s *Set) Shut(e *tcp.Env, h Conn) {
 	if c := s.conn(h); c != nil && !c.shut {

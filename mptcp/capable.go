@@ -65,7 +65,7 @@ func (s *Set) mpCapable(c *conn, size uint8) capableOption {
 // begin notes a subflow's initial sequence numbers once tcp knows them.
 func (sf *subflow) begin() {
 	st := sf.tcp.Status()
-	sf.iss, sf.irs, sf.una, sf.staleUna, sf.rateUna = st.ISS, st.IRS, st.SndUna, st.SndUna, st.SndUna
+	sf.iss, sf.irs, sf.una, sf.staleUna = st.ISS, st.IRS, st.SndUna, st.SndUna
 	sf.rcvScale, sf.sndScale = st.RcvWScale, st.SndWScale
 }
 

@@ -46,12 +46,15 @@ type conn struct {
 	ahead  uint32 // what may wait unscheduled: the congestion windows together
 	user   uint32
 	tuple  tcp.Tuple // of the initial subflow: address id 0
+	memo   memo      // the scheduler's
+	spare  uint32    // bytes that may be repeated though nothing was lost
 
 	time explained
 
 	event    tcp.Event
 	profile  profile
 	coupling uint8 // 0: none
+	sched    uint8 // number of the scheduler
 	nsub     uint8
 	backoff  uint8 // of the data-level timers
 	err      tcp.Reason
@@ -116,14 +119,14 @@ type subflow struct {
 	iss, irs                tcp.Seq
 	una                     tcp.Seq // acknowledged at the subflow
 	staleUna                tcp.Seq // una when it timed out
-	rateUna                 tcp.Seq // una at rateAt
+	delivered               uint32  // bytes of the subflow at rateAt
 	reduced                 tcp.Seq // where the window was last reduced
 	clean                   uint32  // bytes without a loss
 	suspectAt               tcp.Time
 	ackAt                   tcp.Time // end of the wait for an ACK: of our third one of a join, or of data
 	freshUntil              tcp.Time // it works again since a while before
 	rateAt                  tcp.Time // when rate was last measured
-	rate                    uint64   // bytes a second
+	rate                    uint64   // the highest of late, bytes a second
 	failDSN                 uint64   // of the MP_FAIL we owe
 	pendSum                 uint16
 	localID, remoteID       uint8
@@ -138,7 +141,6 @@ type subflow struct {
 	stage                   stage
 	reason                  Reset // of the RST we owe
 	marked, drained         bool
-	repaired                bool // it was in recovery when rate was last looked at
 	answered                bool // an ACK of our data came with a DSS
 	owesKeys                bool // active: the next ACK repeats the keys
 	confirmed               bool // the peer is known to speak MPTCP here: it sent a DATA_ACK
@@ -194,7 +196,7 @@ func (s *Set) open(t *tcp.Tuple) (*conn, *subflow, bool) {
 	if !ok {
 		return nil, nil, false
 	}
-	c.self, c.plain = ci, true
+	c.self, c.plain, c.sched = ci, true, s.conf.Scheduler
 	c.retransAt, c.probeAt, c.closeAt, c.reported, c.pathAt = tcp.Never, tcp.Never, tcp.Never, tcp.Never, tcp.Never
 	c.tuple, c.coupling = *t, s.conf.Coupling
 	sf, ok := s.attach(c, t)

@@ -44,7 +44,7 @@ func TestSizes(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"conn", unsafe.Sizeof(conn{}), 424},
+		{"conn", unsafe.Sizeof(conn{}), 432},
 		{"subflow without tcp.Conn", unsafe.Sizeof(subflow{}) - unsafe.Sizeof(tcp.Conn{}), 280},
 		{"mapping", unsafe.Sizeof(mapping{}), 48},
 	} {

@@ -1,39 +1,18 @@
 package mptcp
 
-// MinRTT gives a burst to the fastest subflow whose congestion window has
-// room. Backup subflows carry data only while no other one works (RFC 8684,
-// 3.3.8).
-type MinRTT struct{}
+// minRTT gives a burst to the subflow with the least round trip whose congestion
+// window has room: the scheduler of Linux (Raiciu et al., How Hard Can It Be?
+// Designing and Implementing a Deployable Multipath TCP, NSDI 2012).
+type minRTT struct{}
 
-func (MinRTT) Name() string { return "minrtt" }
+func (minRTT) Name() string                { return "minrtt" }
+func (minRTT) Weigh(*memo, Demand, []View) {}
+func (minRTT) Repeats() bool               { return false }
 
-func (MinRTT) Pick(subs []View, want uint32) (int, uint32) {
-	best := -1
-	backup := true
-	for i := range subs {
-		if v := &subs[i]; !v.Backup && !v.Stale && !v.barred {
-			backup = false
-		}
-	}
-	for i := range subs {
-		v := &subs[i]
-		if v.Backup != backup || v.Room() == 0 {
-			continue
-		}
-		if best < 0 || faster(v, &subs[best]) {
-			best = i
-		}
-	}
-	if best < 0 {
+func (minRTT) Pick(_ *memo, d Demand, subs []View) (int, uint32) {
+	_, i := fastest(subs)
+	if i < 0 {
 		return -1, 0
 	}
-	return best, min(want, subs[best].Room())
-}
-
-// faster compares smoothed round-trip times; one not measured yet is last.
-func faster(a, b *View) bool {
-	if a.SRTT == 0 || b.SRTT == 0 {
-		return a.SRTT != 0 && b.SRTT == 0
-	}
-	return a.SRTT < b.SRTT
+	return i, min(d.Want, subs[i].Room())
 }

@@ -9,6 +9,7 @@ import (
 func TestMinRTT(t *testing.T) {
 	fast := View{SRTT: 10 * tcp.Millisecond, MSS: 1400, Cwnd: 140_000}
 	slow := View{SRTT: 40 * tcp.Millisecond, MSS: 1400, Cwnd: 140_000}
+	const lost = 7 // the subflow that lost it
 	edit := func(v View, f func(*View)) View { f(&v); return v }
 	for _, c := range []struct {
 		name string
@@ -26,10 +27,11 @@ func TestMinRTT(t *testing.T) {
 		{"only backups work", []View{edit(slow, func(v *View) { v.Stale = true }), edit(fast, func(v *View) { v.Backup = true })}, 1},
 		{"not measured", []View{slow, edit(fast, func(v *View) { v.SRTT = 0 })}, 0},
 		{"none", []View{edit(slow, func(v *View) { v.Stale = true })}, -1},
-		{"lost there", []View{slow, edit(fast, func(v *View) { v.barred = true })}, 0},
-		{"lost there, a backup is left", []View{edit(slow, func(v *View) { v.barred = true }), edit(fast, func(v *View) { v.Backup = true })}, 1},
+		{"lost there", []View{slow, edit(fast, func(v *View) { v.index = lost })}, 0},
+		{"lost there, a backup is left", []View{edit(slow, func(v *View) { v.index = lost }), edit(fast, func(v *View) { v.Backup = true })}, 1},
 	} {
-		if got, n := (MinRTT{}).Pick(c.subs, 20_000); got != c.want || got >= 0 && n == 0 {
+		bar(c.subs, lost)
+		if got, n := (minRTT{}).Pick(nil, Demand{Want: 20_000}, c.subs); got != c.want || got >= 0 && n == 0 {
 			t.Errorf("%s: picked %d for %d, want %d", c.name, got, n, c.want)
 		}
 	}

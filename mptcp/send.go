@@ -52,32 +52,34 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		return
 	}
 	before := c.waiting()
-	subs := s.look(e, c)
-	for c.again != 0 && s.pushAgain(e, c, subs) {
+	sched := schedulers[c.sched]
+	d, subs := s.look(e, c)
+	for c.again != 0 && s.pushAgain(e, c, d, subs) {
 	}
 	for c.cur != 0 {
-		want := uint64(c.sndEnd - c.sndNxt)
-		if open := int64(c.wndEnd - c.sndNxt); open <= 0 {
+		open := int64(c.wndEnd - c.sndNxt)
+		if open <= 0 {
 			break
-		} else if uint64(open) < want {
-			want = uint64(open)
 		}
-		i, burst := s.sched.Pick(subs, uint32(min(want, maxBurst)))
+		d.Waits = c.waiting()
+		d.Want = uint32(min(int64(d.Waits), open, maxBurst))
+		i, burst := sched.Pick(&c.memo, d, subs)
 		if i < 0 {
 			break
 		}
 		sf := s.flows.At(subs[i].index)
-		n, next := s.burst(e, c, sf, c.cur, c.sndNxt, min(burst, uint32(min(want, maxBurst))))
+		n, next := s.burst(e, c, sf, c.cur, c.sndNxt, min(burst, d.Want))
 		if n == 0 {
 			break
 		}
 		s.chosen(e, c, subs, i, n, c.sndNxt)
 		c.sndNxt += uint64(n)
+		c.spare = min(c.spare+n/spareShare, maxSpare)
 		c.cur = next
 		subs[i].used(n)
 	}
-	if c.joined && c.cur != 0 && c.again == 0 && !after(c.wndEnd, c.sndNxt) {
-		s.unblock(e, c, subs)
+	if c.joined && c.cur != 0 && c.again == 0 && !after(c.wndEnd, c.sndNxt) && sched.Repeats() {
+		s.unblock(e, c, d, subs)
 	}
 	if half := c.ahead / 2; before >= half && c.waiting() < half && !c.shut {
 		s.tell(c, tcp.Writable) // the next DATA_ACK may be long in coming
@@ -88,9 +90,11 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 
 // unblock is for a connection that is stopped by the peer's window while a
 // path has nothing to do: what holds the window up, the oldest data on a slower
-// path, is sent there too, each mapping once. It costs what would stay idle.
-func (s *Set) unblock(e *tcp.Env, c *conn, subs []View) {
-	i, _ := s.sched.Pick(subs, maxBurst)
+// path, is sent there too, each mapping once. It costs what would stay idle, and
+// at most a share of all that is sent.
+func (s *Set) unblock(e *tcp.Env, c *conn, d Demand, subs []View) {
+	d.Want = maxBurst
+	i, _ := schedulers[c.sched].Pick(&c.memo, d, subs)
 	if i < 0 || subs[i].Unsent > 0 {
 		return
 	}
@@ -101,17 +105,25 @@ func (s *Set) unblock(e *tcp.Env, c *conn, subs []View) {
 		sf := s.flows.At(subs[j].index)
 		s.settled(c, sf)
 		m := s.oldest(c, sf)
-		if m == nil || m.resent {
+		if m == nil || m.resent || m.len > c.spare {
 			continue
 		}
 		m.resent = true
+		c.spare -= m.len
 		s.Count.Unblocked++
 		s.pushRange(c, m.dsn, m.len, m.node, sf.self, CauseWindow)
-		for c.again != 0 && s.pushAgain(e, c, subs) {
+		for c.again != 0 && s.pushAgain(e, c, d, subs) {
 		}
 		return
 	}
 }
+
+const (
+	// spareShare: a byte in 16 may be repeated that was not lost.
+	spareShare = 16
+	// maxSpare is what a long time without repeating anything adds up to.
+	maxSpare = 1 << 20
+)
 
 // oldest is the mapping of a subflow that holds the byte at sndUna, or nil.
 func (s *Set) oldest(c *conn, sf *subflow) *mapping {
@@ -186,7 +198,7 @@ func (s *Set) burst(e *tcp.Env, c *conn, sf *subflow, i uint32, dsn uint64, n ui
 
 // pushAgain sends the oldest range that was lost with a path on another one,
 // or a part of it. It reports whether there may be more to do.
-func (s *Set) pushAgain(e *tcp.Env, c *conn, subs []View) bool {
+func (s *Set) pushAgain(e *tcp.Env, c *conn, d Demand, subs []View) bool {
 	ai := c.again
 	a := s.maps.At(ai)
 	if !after(a.endDSN(), c.sndUna) {
@@ -196,13 +208,10 @@ func (s *Set) pushAgain(e *tcp.Env, c *conn, subs []View) bool {
 	if skip := c.sndUna - a.dsn; after(c.sndUna, a.dsn) {
 		a.dsn, a.len, a.node = c.sndUna, a.len-uint32(skip), c.sq.head
 	}
-	for j := range subs {
-		subs[j].barred = len(subs) > 1 && subs[j].index == a.origin
-	}
-	i, burst := s.sched.Pick(subs, a.len)
-	for j := range subs {
-		subs[j].barred = false
-	}
+	bar(subs, a.origin)
+	d.Want = a.len
+	i, burst := schedulers[c.sched].Pick(&c.memo, d, subs)
+	bar(subs, 0)
 	if i < 0 {
 		return false
 	}

@@ -22,7 +22,8 @@ type Config struct {
 	MaxConns    int    // of the shard; 0: no bound
 	RcvBuf      uint32 // of an MPTCP connection, over all its subflows
 	SndBuf      uint32
-	Checksum    bool // ask for DSS checksums; what the peer asks for is always done
+	Scheduler   uint8 // of connections for which SetScheduler names no other one
+	Checksum    bool  // ask for DSS checksums; what the peer asks for is always done
 	// NoJoinInitial: ask peers (the C flag of RFC 8684, 3.1) not to join the address and port of the initial subflow,
 	// and refuse it; they join what is announced. Peers of version 0 know no such flag, and may.
 	NoJoinInitial bool
@@ -55,7 +56,6 @@ type Set struct {
 	Count Counters
 
 	conf     Config
-	sched    Scheduler
 	conns    slab.Slab[conn]
 	flows    slab.Slab[subflow]
 	maps     slab.Slab[mapping]
@@ -103,7 +103,10 @@ func NewSet(conf Config) *Set {
 		conf.CloseTimeout = defaultClose
 	}
 	conf.Passive, conf.Active = conf.Passive.numbered(), conf.Active.numbered()
-	s := &Set{conf: conf, sched: MinRTT{}, cause: CauseHandshake}
+	if conf.Scheduler == 0 {
+		conf.Scheduler = Goodput
+	}
+	s := &Set{conf: conf, cause: CauseHandshake}
 	s.conns.Max = conf.MaxConns
 	return s
 }

@@ -85,7 +85,7 @@ func why(subs []View, i int) Cause {
 // sample records how a subflow stands, at most once in its round trip: as often as
 // its rate is measured.
 func (s *Set) sample(e *tcp.Env, c *conn, sf *subflow, st *tcp.Status) {
-	if !s.wants(KindSample) || sf.rateAt != e.Now || sf.repaired {
+	if !s.wants(KindSample) || sf.rateAt != e.Now {
 		return
 	}
 	s.sampleNow(e, c, sf, st)

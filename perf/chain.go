@@ -43,9 +43,9 @@ func (c *chain) Run(r *Report) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "mpxd")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/mpxd/mpxd/cmd/mpxd").CombinedOutput(); err != nil {
-		return fmt.Errorf("building mpxd: %w\n%s", err, out)
+	program, err := buildMpxd(dir)
+	if err != nil {
+		return err
 	}
 	var hosts []*chainHosts
 	defer func() {
@@ -54,7 +54,7 @@ func (c *chain) Run(r *Report) (err error) {
 		}
 	}()
 	for _, proxy := range proxies {
-		h, err := c.build(proxy, program)
+		h, err := chainPlan{proxy: proxy, program: program, mode: c.XDPMode.String(), offloads: c.Offloads}.build()
 		if h != nil {
 			hosts = append(hosts, h)
 		}
@@ -71,6 +71,15 @@ func (c *chain) Run(r *Report) (err error) {
 		}
 	}
 	return nil
+}
+
+// buildMpxd makes the program in dir.
+func buildMpxd(dir string) (string, error) {
+	program := filepath.Join(dir, "mpxd")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/mpxd/mpxd/cmd/mpxd").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building mpxd: %w\n%s", err, out)
+	}
+	return program, nil
 }
 
 // compare measures one kind of transfer through every proxy in turns.

@@ -22,8 +22,20 @@ type chainHosts struct {
 	listen netip.AddrPort
 	origin *lab.Origin
 
-	spaces  []*lab.NS
-	process *lab.Child
+	spaces   []*lab.NS
+	process  *lab.Child
+	middle   *lab.NS // the proxy's
+	emulated *lab.NS // between client and proxy; nil: they are neighbours
+}
+
+// chainPlan says how chainHosts are made.
+type chainPlan struct {
+	proxy, program string
+	mode           string // XDP mode to ask for
+	offloads       bool
+	emulated       bool   // a namespace for an emulator between client and proxy
+	congestion     string // of the proxy; empty: its default
+	scheduler      string // of mpxd; empty: its default
 }
 
 // The addresses, the same in every chain: the chains do not see each other.
@@ -43,23 +55,28 @@ const (
 // chainLinks are the proxy's interfaces, in the order of chainProxy.
 var chainLinks = []string{"one", "two", "wan"}
 
-func (c *chain) build(proxy, program string) (h *chainHosts, err error) {
-	h = &chainHosts{proxy: proxy, mode: "kernel", listen: netip.AddrPortFrom(chainProxy[0].Addr(), chainPort)}
-	client, err := h.space(proxy + "-client")
+func (p chainPlan) build() (h *chainHosts, err error) {
+	h = &chainHosts{proxy: p.proxy, mode: "kernel", listen: netip.AddrPortFrom(chainProxy[0].Addr(), chainPort)}
+	client, err := h.space(p.proxy + "-client")
 	if err != nil {
 		return h, err
 	}
-	middle, err := h.space(proxy + "-proxy")
+	middle, err := h.space(p.proxy + "-proxy")
 	if err != nil {
 		return h, err
 	}
-	far, err := h.space(proxy + "-origin")
+	far, err := h.space(p.proxy + "-origin")
 	if err != nil {
 		return h, err
 	}
-	h.client = client
+	if p.emulated {
+		if h.emulated, err = h.space(p.proxy + "-link"); err != nil {
+			return h, err
+		}
+	}
+	h.client, h.middle = client, middle
 	off := lab.AllOffloads
-	if c.Offloads {
+	if p.offloads {
 		off = nil
 	}
 	for i, link := range chainLinks {
@@ -70,11 +87,11 @@ func (c *chain) build(proxy, program string) (h *chainHosts, err error) {
 			peer = far
 		}
 		ours := lab.End{NS: middle, Name: link, Pfifo: queueLimit, Off: off}
-		if proxy != "mpxd" { // mpxd's addresses are not the kernel's
+		if p.proxy != "mpxd" { // mpxd's addresses are not the kernel's
 			ours.Addrs = []netip.Prefix{chainProxy[i]}
 		}
 		theirs := lab.End{NS: peer, Name: link, Addrs: []netip.Prefix{addr}, Pfifo: queueLimit, Off: off}
-		if err := lab.Veth(ours, theirs); err != nil {
+		if err := h.join(ours, theirs); err != nil {
 			return h, err
 		}
 	}
@@ -84,7 +101,26 @@ func (c *chain) build(proxy, program string) (h *chainHosts, err error) {
 	if h.origin, err = far.Serve(lab.Listen{Addr: netip.AddrPortFrom(chainOrigin.Addr(), 0)}); err != nil {
 		return h, err
 	}
-	return h, h.start(middle, program, c.XDPMode.String())
+	if p.congestion != "" && p.proxy != "mpxd" {
+		if err := middle.SetSysctl("net.ipv4.tcp_congestion_control", p.congestion); err != nil {
+			return h, err
+		}
+	}
+	return h, h.start(middle, p)
+}
+
+// join connects two ends, through the emulator's namespace if there is one and
+// they are the client's and the proxy's.
+func (h *chainHosts) join(ours, theirs lab.End) error {
+	if h.emulated == nil || theirs.NS != h.client {
+		return lab.Veth(ours, theirs)
+	}
+	for side, end := range map[string]lab.End{"proxy": ours, "client": theirs} {
+		if err := lab.Veth(end, lab.End{NS: h.emulated, Name: ours.Name + "-" + side, Pfifo: queueLimit}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *chainHosts) space(name string) (*lab.NS, error) {
@@ -113,14 +149,24 @@ func (h *chainHosts) configure(middle, far *lab.NS) error {
 }
 
 // start runs the proxy and waits until it listens.
-func (h *chainHosts) start(ns *lab.NS, program, mode string) (err error) {
-	args := []string{"serve", "--supervised", "--xdp-mode", mode, "--interface", strings.Join(chainLinks, ","),
+func (h *chainHosts) start(ns *lab.NS, p chainPlan) (err error) {
+	program := p.program
+	args := []string{"serve", "--supervised", "--xdp-mode", p.mode, "--interface", strings.Join(chainLinks, ","),
 		"--listen", fmt.Sprintf(":%d", chainPort), "--address"}
 	var addrs []string
 	for i, p := range chainProxy {
 		addrs = append(addrs, fmt.Sprintf("%s=%v", chainLinks[i], p))
 	}
 	args = append(args, strings.Join(addrs, ","))
+	if p.congestion != "" {
+		args = append(args, "--congestion", p.congestion)
+	}
+	if p.scheduler != "" {
+		args = append(args, "--scheduler", p.scheduler)
+	}
+	if p.emulated { // the emulator's thread is real-time
+		args = append(args, "--realtime")
+	}
 	if h.proxy != "mpxd" {
 		if program, err = os.Executable(); err != nil {
 			return err

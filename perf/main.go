@@ -21,13 +21,14 @@ type commands struct {
 	Out  string `type:"path" placeholder:"DIR" help:"Also write DIR/COMMAND.json."`
 	Runs int    `help:"How often each case is run, the cases taking turns (5; tcp 2; interop 1)."`
 
-	Ceiling ceiling        `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
-	Engine  engine         `cmd:"" help:"One shard that relays in memory: processor time of a relayed segment."`
-	Chain   chain          `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
-	TCP     tcpCommand     `cmd:"" name:"tcp" help:"One flow over a lossy link: our TCP beside the kernel's."`
-	Interop interopCommand `cmd:"" help:"Conversations with the kernel's MPTCP and with ourselves: what was not as it should be."`
-	Socks   socks          `cmd:"" hidden:"" help:"The peer of chain."`
-	TCPHost tcpHost        `cmd:"" hidden:"" name:"tcp-host" help:"Our end in tcp."`
+	Ceiling   ceiling        `cmd:"" help:"What AF_XDP itself can do here: raw tx, rx-drop and l2fwd over veth."`
+	Engine    engine         `cmd:"" help:"One shard that relays in memory: processor time of a relayed segment."`
+	Chain     chain          `cmd:"" help:"Kernel client, proxy, kernel origin over veth: mpxd beside a Go proxy on kernel MPTCP."`
+	TCP       tcpCommand     `cmd:"" name:"tcp" help:"One flow over a lossy link: our TCP beside the kernel's."`
+	Interop   interopCommand `cmd:"" help:"Conversations with the kernel's MPTCP and with ourselves: what was not as it should be."`
+	Aggregate aggregate      `cmd:"" help:"A download over two emulated links with loss: mpxd beside a Go proxy on kernel MPTCP, both with BBR."`
+	Socks     socks          `cmd:"" hidden:"" help:"The peer of chain."`
+	TCPHost   tcpHost        `cmd:"" hidden:"" name:"tcp-host" help:"Our end in tcp."`
 }
 
 // defaultRuns is how often a case is run, and what is an exception to it.

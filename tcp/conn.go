@@ -226,7 +226,9 @@ type Status struct {
 	InFlight  uint32 // bytes (RFC 6675 pipe)
 	Unsent    uint32 // bytes queued and never sent
 	Unacked   uint32 // bytes sent and not cumulatively acknowledged
+	Delivered uint32 // bytes, cumulatively acknowledged or by SACK, so far; it wraps
 	SRTT      Time   // 0: no sample yet
+	RTTVar    Time
 	MinRTT    Time
 	RTO       Time
 	Timeouts  uint8  // consecutive RTOs without progress
@@ -250,7 +252,8 @@ func (c *Conn) Status() Status {
 	return Status{
 		State: c.state, Peer: c.sndWnd, MSS: c.mss(), Cwnd: c.cc.Cwnd,
 		InFlight: c.inFlight(), Unsent: uint32(c.sndEnd - c.sndNxt), Unacked: uint32(c.sndNxt - c.sndUna),
-		SRTT: c.srtt, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
+		Delivered: c.cc.rate.delivered,
+		SRTT:      c.srtt, RTTVar: c.rttvar, MinRTT: c.minRTT, RTO: c.rto, Timeouts: c.timeouts,
 		Ssthresh: c.cc.Ssthresh, Pace: c.cc.Pace, Burst: c.cc.burst(),
 		ISS: c.iss, IRS: c.irs, SndUna: c.sndUna, SndNxt: c.sndNxt, RcvNxt: c.rcvNxt,
 		Reduced: c.cwrEnd, Recovery: c.phase != open, Control: c.ctl, Gain: c.cc.Gain, SndWScale: c.sndScale, RcvWScale: c.rcvScale,

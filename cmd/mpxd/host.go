@@ -139,6 +139,7 @@ func openHost(n Network, offer mptcp.Config, p program, log *slog.Logger) (_ *ho
 	}
 	conf.MPTCP.Coupling = n.Congestion.Coupling
 	conf.MPTCP.RcvBuf, conf.MPTCP.SndBuf = limit, limit
+	conf.MPTCP.Scheduler = uint8(n.Scheduler)
 	rand.Read(conf.TCP.Secret[:]) // never fails: it would end the process
 	if h.shard, err = stack.New(conf, h.pool, h.links(), p); err != nil {
 		return nil, err

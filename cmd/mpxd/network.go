@@ -26,6 +26,7 @@ type Network struct {
 	XDPMode    xdp.Mode     `name:"xdp-mode" default:"auto" placeholder:"MODE" help:"auto, zero-copy, native or generic. Anything but auto is refused if it cannot be had."`
 	Frames     int          `default:"65536" help:"Frames of 4 KiB for all that is received, queued or sent (${default}: 256 MiB)."`
 	Congestion Congestion   `default:"cubic" placeholder:"NAME" help:"Congestion control of what we send: cubic, newreno or bbr, which also paces (${default}). lia, olia or balia couple the subflows of an MPTCP connection, so that on a bottleneck they share they take no more than one TCP flow; plain TCP, and a connection with one subflow, is then cubic."`
+	Scheduler  Scheduler    `default:"goodput" placeholder:"NAME" help:"Which path of an MPTCP connection carries what we send next: goodput, minrtt, roundrobin, blest or ecf (${default})."`
 	Realtime   bool         `help:"Reserve nine tenths of a processor for the shard (SCHED_DEADLINE): on a machine that it shares with others."`
 	Pcap       string       `placeholder:"FILE" help:"Write what is received and sent to a pcapng file: tcpdump cannot see it."`
 }
@@ -98,6 +99,18 @@ func (c *Congestion) UnmarshalText(b []byte) error {
 		names := append(tcp.ControllerNames(), mptcp.CouplingNames()...)
 		return fmt.Errorf("%q: not a congestion control: there are %s", b, strings.Join(names, ", "))
 	}
+	return nil
+}
+
+// Scheduler is the number of an MPTCP scheduler, written as its name.
+type Scheduler uint8
+
+func (c *Scheduler) UnmarshalText(b []byte) error {
+	n, ok := mptcp.SchedulerByName(string(b))
+	if !ok {
+		return fmt.Errorf("%q: not a scheduler: there are %s", b, strings.Join(mptcp.SchedulerNames(), ", "))
+	}
+	*c = Scheduler(n)
 	return nil
 }
 
