@@ -58,7 +58,7 @@ func (s *Set) Recv(e *tcp.Env, h Conn) (frame.Span, bool) {
 	if d, ok := c.rq.pop(e); ok {
 		if !c.plain {
 			s.fit(e, c, uint32(d.Len))
-			if c.opened() {
+			if c.opened(e) {
 				s.update(c)
 			}
 		}

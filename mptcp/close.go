@@ -114,7 +114,7 @@ func (s *Set) fail(e *tcp.Env, c *conn, why tcp.Reason) {
 // it the peer is told by MP_FASTCLOSE.
 func (s *Set) abort(e *tcp.Env, c *conn, why tcp.Reason) {
 	var speaker *subflow
-	if c.fastclose = why == tcp.Aborted && c.keyed && !c.plain; c.fastclose && !c.over {
+	if c.fastclose = (why == tcp.Aborted || why == tcp.Shed) && c.keyed && !c.plain; c.fastclose && !c.over {
 		speaker = s.speaker(c)
 		c.fastclose = speaker == nil
 	}

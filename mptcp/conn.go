@@ -261,7 +261,7 @@ func (s *Set) rescue(e *tcp.Env, c *conn, sf *subflow) {
 		}
 		if c.released || c.err != tcp.NoError {
 			e.Pool.Release(d.Frame)
-		} else if _, ok := c.rq.push(e, d, 0); !ok {
+		} else if !c.rq.put(e, d, 0) {
 			e.Pool.Release(d.Frame)
 			c.err = tcp.Aborted
 		}

@@ -20,9 +20,47 @@ func (q *fifo) push(e *tcp.Env, d frame.Span, dsn uint64) (uint32, bool) {
 	if !ok {
 		return 0, false
 	}
-	n.Span, n.Mark = d, dsn
+	n.Span, n.Mark = e.Hold(q.tail, d), dsn
+	n.Came(e.Now)
+	e.Pool.Release(d.Frame)
 	q.link(e, i)
 	return i, true
+}
+
+// maxJoined is what small spans are joined to: no more than any path takes in a
+// segment.
+const maxJoined = 1024
+
+// join appends a borrowed span to the last one, if it is small and follows it.
+func (q *fifo) join(e *tcp.Env, d frame.Span) bool {
+	if q.tail == 0 || !e.Join(q.tail, d, maxJoined) {
+		return false
+	}
+	q.bytes += uint32(d.Len)
+	return true
+}
+
+// extend appends a borrowed span at dsn to that of node at, if it is small and
+// follows it.
+func (q *fifo) extend(e *tcp.Env, at uint32, d frame.Span, dsn uint64) bool {
+	if at == 0 {
+		return false
+	}
+	if n := e.Nodes.At(at); n.Mark+uint64(n.Span.Len) != dsn || !e.Join(at, d, maxJoined) {
+		return false
+	}
+	q.bytes += uint32(d.Len)
+	return true
+}
+
+// put is push, or join if that will do.
+func (q *fifo) put(e *tcp.Env, d frame.Span, dsn uint64) bool {
+	if q.join(e, d) {
+		e.Pool.Release(d.Frame)
+		return true
+	}
+	_, ok := q.push(e, d, dsn)
+	return ok
 }
 
 // link appends node i.

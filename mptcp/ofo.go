@@ -37,13 +37,21 @@ func (s *Set) early(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64) 
 		}
 		if stop != dsn {
 			piece := cut(e.Pool, whole, uint32(dsn-base), uint32(stop-dsn))
+			if c.ofo.extend(e, at, piece, dsn) {
+				dsn = stop
+				continue
+			}
 			i, n, ok := e.Nodes.Alloc()
 			if !ok {
 				s.Count.RcvPressure++
 				break
 			}
-			e.Pool.Retain(piece.Frame)
-			n.Span, n.Mark = piece, dsn
+			near := at
+			if near == 0 {
+				near = c.ofo.head
+			}
+			n.Span, n.Mark = e.Hold(near, piece), dsn
+			n.Came(e.Now)
 			c.ofo.insert(e, at, i)
 			at, dsn = i, stop
 			continue

@@ -32,7 +32,7 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 		s.collect(e, c, sf)
 		return ok
 	}
-	s.prepare(c, sf)
+	s.prepare(e, c, sf)
 	ok := sf.tcp.Output(e, seg)
 	if !ok && sf.usable() && (c.cur != 0 || c.again != 0) {
 		// What it was given is gone; is there more for it?
@@ -46,7 +46,7 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 	}
 	if !ok && (sf.owesEcho || sf.owesSignal || sf.owesPrio) && sf.usable() && !c.failed && !s.tellsKeys(c, sf) {
 		sf.tcp.AckNow() // data took the ACK along
-		s.prepare(c, sf)
+		s.prepare(e, c, sf)
 		ok = sf.tcp.Output(e, seg)
 	}
 	if ok {
@@ -62,7 +62,7 @@ func (s *Set) Output(e *tcp.Env, f Flow, seg *tcp.Segment) bool {
 }
 
 // prepare tells tcp the window and how much room for options an ACK needs.
-func (s *Set) prepare(c *conn, sf *subflow) {
+func (s *Set) prepare(e *tcp.Env, c *conn, sf *subflow) {
 	if sf.stage != established {
 		return
 	}
@@ -82,7 +82,7 @@ func (s *Set) prepare(c *conn, sf *subflow) {
 		need = onAck
 	}
 	sf.tcp.Reserve(onData, need)
-	sf.tcp.SetWindow(tcp.RoundWindow(c.window(), c.free(), c.rcv.Size(), sf.rcvScale), c.rcv.Limit())
+	sf.tcp.SetWindow(tcp.RoundWindow(c.window(e), c.free(e), c.rcv.Size(), sf.rcvScale), c.rcv.Limit())
 }
 
 // decorate adds the MPTCP options to a segment that leaves.

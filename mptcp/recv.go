@@ -123,7 +123,7 @@ func sum(p *frame.Pool, d frame.Span) uint16 {
 // and delivers it then (RFC 8684, 3.3.1: data must not be passed on before).
 func (s *Set) gather(e *tcp.Env, c *conn, sf *subflow, m *mapping, d frame.Span) bool {
 	sf.pendSum = checksum.Append(sf.pendSum, int(sf.pend.bytes), sum(e.Pool, d))
-	if _, ok := sf.pend.push(e, d, 0); !ok {
+	if !sf.pend.put(e, d, 0) {
 		e.Pool.Release(d.Frame)
 		s.kill(e, c, sf, LackOfResources)
 		return false
@@ -190,7 +190,7 @@ func (s *Set) deliver(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64
 	}
 	if dsn != c.rcvNxt || c.ofo.head != 0 && after(end, e.Nodes.At(c.ofo.head).Mark) {
 		s.early(e, c, sf, d, dsn)
-	} else if _, ok := c.rq.push(e, d, dsn); ok {
+	} else if c.rq.put(e, d, dsn) {
 		c.rcvNxt = end
 	} else {
 		s.Count.RcvPressure++
@@ -216,9 +216,9 @@ func (c *conn) limit() uint64 {
 // free is the room of the receive buffer. The queue out of order lies inside
 // the window and takes nothing from it; but small spans pay for the frames
 // they pin.
-func (c *conn) free() uint32 {
+func (c *conn) free(e *tcp.Env) uint32 {
 	used := max(c.rq.bytes, c.rq.nodes*smallest)
-	return c.rcv.Size() - min(c.rcv.Size(), used)
+	return e.Windows.Open(c.rcv.Size() - min(c.rcv.Size(), used))
 }
 
 // smallest is what a span costs at least of a buffer.
@@ -239,9 +239,9 @@ func (s *Set) dataFin(e *tcp.Env, c *conn, sf *subflow, dsn uint64) {
 
 // window is what to announce now, relative to the DATA_ACK. Its right edge
 // never moves back (RFC 8684, 3.3.4).
-func (c *conn) window() uint32 {
+func (c *conn) window(e *tcp.Env) uint32 {
 	promised := max(int64(c.rcvEdge-c.rcvNxt), 0)
-	return uint32(max(promised, int64(c.free())))
+	return uint32(max(promised, int64(c.free(e))))
 }
 
 // fit adjusts the receive buffer after n bytes were read: it is to hold twice
@@ -266,9 +266,9 @@ func (s *Set) fit(e *tcp.Env, c *conn, n uint32) {
 // opened reports whether the window grew so much since it was last announced
 // that the peer should hear of it unasked: it was nearly closed and doubled,
 // or it grew by a quarter of the buffer.
-func (c *conn) opened() bool {
+func (c *conn) opened(e *tcp.Env) bool {
 	left := int64(c.rcvEdge - c.rcvNxt)
-	grown := int64(c.free()) - left
+	grown := int64(c.free(e)) - left
 	size := int64(c.rcv.Size())
 	if grown >= size/4 {
 		return true

@@ -12,23 +12,29 @@ const maxBurst = 1<<16 - 1
 // enqueue appends a span to the connection's queue (retaining its frame).
 func (s *Set) enqueue(e *tcp.Env, c *conn, d frame.Span) bool {
 	d.Flags &= frame.SumKnown
-	i, ok := c.sq.push(e, d, c.sndEnd)
-	if !ok {
-		return false
+	if c.cur == 0 || !c.sq.join(e, d) { // what was scheduled stays as it is
+		e.Pool.Retain(d.Frame)
+		i, ok := c.sq.push(e, d, c.sndEnd)
+		if !ok {
+			e.Pool.Release(d.Frame)
+			return false
+		}
+		if c.cur == 0 {
+			c.cur = i
+		}
 	}
-	e.Pool.Retain(d.Frame)
 	c.sndEnd += uint64(d.Len)
 	c.stall.Waits(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
-	if c.cur == 0 {
-		c.cur = i
-	}
 	return true
 }
 
 // sendRoom is how many bytes enqueue may take: what waits to be scheduled is at
 // most what the paths take in the next round trip, and all that is kept is at
-// most the buffer.
+// most the buffer. Nodes are bounded as if each span were not small.
 func (c *conn) sendRoom() uint32 {
+	if c.sq.nodes >= 64+2*c.ahead/smallest {
+		return 0
+	}
 	used := max(c.sq.bytes, c.sq.nodes*smallest)
 	return min(c.sndBuf-min(c.sndBuf, used), c.ahead-min(c.ahead, c.waiting()))
 }

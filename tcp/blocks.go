@@ -49,7 +49,7 @@ func (c *Conn) noteDuplicate(from, to Seq) {
 
 // putBlocks writes what fits into room bytes of options; all: nothing was
 // left out. Linux, too, reports at most the blocks that fit.
-func (c *Conn) putBlocks(o *Options, room int) (all bool) {
+func (c *Conn) putBlocks(ns *Nodes, o *Options, room int) (all bool) {
 	o.NSACK = 0
 	if !c.has(useSACK) || !c.has(hasDSACK) && c.nBlocks == 0 {
 		return true
@@ -70,5 +70,6 @@ func (c *Conn) putBlocks(o *Options, room int) (all bool) {
 		o.SACK[o.NSACK] = b
 		o.NSACK++
 	}
+	c.told(ns, o)
 	return true
 }

@@ -51,7 +51,7 @@ func (c *Conn) drop(e *Env, unread bool) {
 		c.rcvBytes = 0
 	}
 	c.fresh, c.hint, c.early, c.nBlocks = 0, 0, 0, 0
-	c.flight, c.gone = chain{}, chain{}
+	c.flight, c.gone, c.untold = chain{}, chain{}, 0
 	c.pipe, c.goneBytes, c.goneHint, c.sackedNodes, c.sackedJoined = 0, 0, 0, 0, 0
 	c.retryAt, c.reorderAt, c.ackAt, c.idleAt, c.waitAt = 0, 0, 0, 0, 0
 	c.retryKind = retryNone
@@ -72,7 +72,7 @@ func (c *Conn) timeWait(e *Env) {
 // TimeWait is what must be remembered of a flow in TIME-WAIT.
 func (c *Conn) TimeWait(e *Env) TimeWait {
 	return TimeWait{
-		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(false),
+		SndNxt: c.sndNxt, RcvNxt: c.rcvNxt, Wnd: c.announce(e, false),
 		HasTS: c.has(useTS), TSRecent: c.tsRecent, until: TSClock(c.waitAt) + 1,
 	}
 }

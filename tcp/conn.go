@@ -84,21 +84,23 @@ type Conn struct {
 	rttAt               uint32 // when it began, without timestamps, in us
 	rcvq, ofoq          queue
 	early               tree     // of ofoq
+	untold              uint32   // the last of the nodes of ofoq that no SACK block told of
 	blocks              [4]Block // islands of ofoq, the most recent first
 	dsack               Block
 
 	tsRecent, tsOffset uint32
 
 	flags   flags
+	path    pathSearch
 	events  Event
 	owe     owed
+	nBlocks uint8
 	dupAcks uint16
 	// undoLeft is how many retransmissions no DSACK has reported yet.
 	undoLeft uint16
 
 	// peerMSS is what the peer takes, and once established no more than the link does.
 	peerMSS, pathMSS, ourMSS uint16
-	path                     pathSearch
 	rcvMSS                   uint16 // largest payload seen: what "full-sized" means for delayed ACKs
 
 	state                State
@@ -113,7 +115,6 @@ type Conn struct {
 	reoMult, reoPersist  uint8
 	reserveData, reserve uint8
 	retries              uint8 // Persevere
-	nBlocks              uint8
 }
 
 // flags are facts about a flow.

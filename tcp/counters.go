@@ -13,6 +13,9 @@ type Counters struct {
 	AckOfUnsent, NoACKFlag, NoRoomDrops, OfoDrops, Duplicate    uint64
 	DataAfterClose, NoSYNFlag, ResetIgnored                     uint64
 	SyncookiesSent, SyncookiesRecv, SyncookiesFailed            uint64
+	// Coalesced spans were small and copied behind others as they came; pruned
+	// ones were dropped out of the out-of-order queue while frames were short.
+	Coalesced, OfoPruned uint64
 	// NodeVisits is how many nodes of send queues acknowledgements and timeouts
 	// made us look at.
 	NodeVisits uint64

@@ -10,8 +10,9 @@ const (
 	TimedOut                  // retransmissions, probes or keepalives unanswered
 	Unreachable               // ICMP said so while connecting
 	Aborted                   // by our own application
+	Shed                      // frames were short, and nobody had held more of them for longer
 )
 
 func (r Reason) String() string {
-	return [...]string{"closed", "connection refused", "connection reset by peer", "timed out", "unreachable", "aborted"}[r]
+	return [...]string{"closed", "connection refused", "connection reset by peer", "timed out", "unreachable", "aborted", "shed"}[r]
 }

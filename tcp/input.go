@@ -227,7 +227,7 @@ func (c *Conn) inputPayload(e *Env, seg *Segment) {
 func (c *Conn) inputFIN(e *Env) {
 	c.rcvNxt++
 	c.ofoq.free(e)
-	c.early, c.nBlocks = 0, 0
+	c.early, c.nBlocks, c.untold = 0, 0, 0
 	c.owe |= oweACK
 	c.events |= PeerClosed
 	switch c.state {

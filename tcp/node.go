@@ -17,7 +17,7 @@ type Node struct {
 	// Of a send queue's node: when it was last sent, and its links in the
 	// list of nodes in flight or in that of lost ones. Of a SACKed node after
 	// is 0 or a later one, with none but SACKed ones between. Of a node out of
-	// order: what tree says.
+	// order: what tree says. Of a received node stamp.at is when it came, in ms.
 	sent         Time
 	stamp        stamp
 	after, prior uint32
@@ -87,6 +87,18 @@ func (e *Env) release(id uint32) {
 	e.Nodes.Free(id)
 }
 
+// Came notes, of a node of a wrapper's queue of received data, when it came.
+func (n *Node) Came(now Time) { n.stamp.at = millis(now) }
+
+// Waits is for how long the list that begins with node id has not moved: since
+// its first node came; 0 if it is empty.
+func (ns *Nodes) Waits(id uint32, now Time) Time {
+	if id == 0 {
+		return 0
+	}
+	return Time(millis(now)-ns.At(id).stamp.at) * Millisecond
+}
+
 // queue is a list of nodes linked by Next and Prev.
 type queue struct {
 	head, tail uint32
@@ -123,6 +135,22 @@ func (q *queue) pop(ns *Nodes) uint32 {
 	n.Next, n.Prev = 0, 0
 	q.nodes--
 	return id
+}
+
+// remove takes node id out of the list.
+func (q *queue) remove(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	if n.Prev != 0 {
+		ns.At(n.Prev).Next = n.Next
+	} else {
+		q.head = n.Next
+	}
+	if n.Next != 0 {
+		ns.At(n.Next).Prev = n.Prev
+	} else {
+		q.tail = n.Prev
+	}
+	q.nodes--
 }
 
 // free releases all of it.

@@ -29,7 +29,7 @@ func (c *Conn) Accept(e *Env, t *Tuple, p Params, syn *Segment) {
 	c.passiveOpen(e, t, p, syn)
 	if p.Answered {
 		c.owe &^= oweSYN
-		c.announce(true) // what the cookie promised
+		c.announce(e, true) // what the cookie promised
 		c.sndNxt = c.iss + 1
 	}
 }

@@ -44,7 +44,7 @@ func (c *Conn) fill(e *Env, seg *Segment, f Flags, at Seq) {
 	}
 	if f&(SYN|RST) == 0 {
 		seg.Flags |= c.echo()
-		seg.Wnd = c.announce(false)
+		seg.Wnd = c.announce(e, false)
 	}
 }
 
@@ -74,7 +74,7 @@ func (c *Conn) outSYN(e *Env, seg *Segment) {
 		o.Has |= HasWScale
 		o.WScale = c.rcvScale
 	}
-	seg.Wnd = c.announce(true)
+	seg.Wnd = c.announce(e, true)
 	if c.sndNxt != c.iss {
 		e.Count.RetransSegs++
 		seg.Again = true
@@ -285,7 +285,7 @@ func (c *Conn) emit(e *Env, seg *Segment, r run) {
 	// SACK blocks take what the payload leaves.
 	used := c.tsRoom() + int(c.reserveData)
 	room := min(MaxOptions, int(min(c.peerMSS, c.pathMSS))-int(r.Len)) - used
-	c.acked(c.putBlocks(&seg.Opts, room))
+	c.acked(c.putBlocks(e.Nodes, &seg.Opts, room))
 	if idle {
 		c.rtoBase = e.Now
 	}
@@ -320,7 +320,7 @@ func (c *Conn) outProbe(e *Env, seg *Segment) bool {
 
 func (c *Conn) outAck(e *Env, seg *Segment) {
 	c.fill(e, seg, ACK, c.sndNxt)
-	c.putBlocks(&seg.Opts, MaxOptions-c.tsRoom()-int(c.reserve))
+	c.putBlocks(e.Nodes, &seg.Opts, MaxOptions-c.tsRoom()-int(c.reserve))
 	if c.dupOwed > 0 {
 		c.dupOwed--
 	}

@@ -22,7 +22,7 @@ func (c *Conn) Recv(e *Env) (d frame.Span, at Seq, ok bool) {
 	e.Nodes.Free(id) // but not the frame: it goes to the caller
 	c.rcvBytes -= uint32(d.Len)
 	c.fit(e, uint32(d.Len))
-	c.offerWindow()
+	c.offerWindow(e)
 	return d, at, true
 }
 
@@ -130,15 +130,24 @@ func (c *Conn) maxNodes() uint32 {
 	return 64 + c.rcv.Bound()>>9
 }
 
-// keep makes a node behind node prev of q; 0: there is none left.
+// keep makes a node behind node prev of q, or lets that one grow; 0: there is
+// none left.
 func (c *Conn) keep(e *Env, q *queue, prev uint32, at Seq, d frame.Span) uint32 {
+	if prev != 0 && e.Nodes.At(prev).end() == at && e.Join(prev, d, uint32(c.ourMSS)) {
+		c.retell(e.Nodes, prev)
+		return prev
+	}
 	id, n, ok := e.Nodes.Alloc()
 	if !ok {
 		e.Count.NoRoomDrops++
 		return 0
 	}
-	e.Pool.Retain(d.Frame)
-	n.Span, n.Seq = d, at
+	near := prev
+	if near == 0 {
+		near = q.head
+	}
+	n.Span, n.Seq = e.Hold(near, d), at
+	n.Came(e.Now)
 	q.insert(e.Nodes, prev, id)
 	return id
 }
@@ -157,6 +166,7 @@ func (c *Conn) drain(e *Env) {
 	for c.ofoq.head != 0 && e.Nodes.At(c.ofoq.head).Seq == c.rcvNxt {
 		id := c.ofoq.pop(e.Nodes)
 		c.early.pop(e.Nodes)
+		c.unlist(e.Nodes, id)
 		c.rcvq.insert(e.Nodes, c.rcvq.tail, id)
 		c.advance(e.Nodes.At(id).Span)
 	}
@@ -176,6 +186,7 @@ func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
 			if dup := n.end().Sub(at); dup > 0 {
 				dup = min(dup, end.Sub(at))
 				c.noteDuplicate(at, at+Seq(dup))
+				c.retell(e.Nodes, prev)
 				trimFront(e.Pool, &d, uint16(dup))
 				at += Seq(dup)
 				continue
@@ -200,10 +211,14 @@ func (c *Conn) takeEarly(e *Env, at Seq, d frame.Span) {
 		if pieces++; pieces > 1 {
 			e.Pool.Share(d.Frame)
 		}
+		kept := c.ofoq.nodes
 		if prev = c.keep(e, &c.ofoq, prev, at, piece); prev == 0 {
 			break
 		}
-		c.early.insert(e.Nodes, prev, Time(e.Rand.Uint64()>>1))
+		if c.ofoq.nodes > kept {
+			c.early.insert(e.Nodes, prev, Time(e.Rand.Uint64()>>1))
+			c.list(e.Nodes, prev)
+		}
 		c.noteBlock(at, at+Seq(piece.Len))
 		at += Seq(piece.Len)
 		if at.Before(end) {

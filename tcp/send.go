@@ -17,13 +17,16 @@ func (c *Conn) Send(e *Env, d frame.Span, mark uint64) bool {
 	if d.Len == 0 {
 		return true
 	}
+	d.Flags &= frame.SumKnown
+	if c.fresh != 0 && e.Nodes.At(c.sndq.tail).Mark == mark && e.Join(c.sndq.tail, d, c.mss()) {
+		c.sndEnd += Seq(d.Len) // the tail was never sent
+		return true
+	}
 	id, n, ok := e.Nodes.Alloc()
 	if !ok {
 		return false
 	}
-	e.Pool.Retain(d.Frame)
-	d.Flags &= frame.SumKnown
-	n.Span, n.Mark = d, mark
+	n.Span, n.Mark = e.Hold(c.sndq.tail, d), mark
 	c.queue(e.Nodes, id)
 	c.stall.Waits(e.Now, uint32(c.sndUna), uint32(c.sndEnd))
 	return true
@@ -42,11 +45,15 @@ func (c *Conn) queue(ns *Nodes, id uint32) {
 
 // Room is how many bytes Send still takes: what waits unsent is at most what
 // the path takes in the next round trip, so that a slow peer does not make us
-// keep what a fast one sends, and all that is kept is at most the buffer. Nodes
-// are bounded like those of the receive queues: tiny writes must not pin a frame
-// each without end.
+// keep what a fast one sends, and all that is kept is at most the buffer. A node
+// counts for smallSpan bytes at least: tiny writes must not pin a frame each
+// without end.
 func (c *Conn) Room() uint32 {
-	if c.has(shut) || c.sndq.nodes >= 64+c.sndBuf>>9 {
+	most := c.sndBuf
+	if !c.has(ownCredit) {
+		most = min(most, c.cc.Cwnd+c.ahead())
+	}
+	if c.has(shut) || c.sndq.nodes >= 64+most/smallSpan {
 		return 0
 	}
 	kept, waits := uint32(c.sndEnd-c.sndUna), c.unsent()

@@ -61,7 +61,7 @@ func (z *Sizing) Fit(e *Env, rtt Time, committed uint32) {
 	z.began, z.took = micros(e.Now), 0
 	b := &e.Windows
 	if b.tight() {
-		z.giveBack(b, max(2*took+sizingSlack, tightStart), committed)
+		z.refit(b, took, committed)
 		return
 	}
 	if took <= z.most {
@@ -77,6 +77,20 @@ func (z *Sizing) Fit(e *Env, rtt Time, committed uint32) {
 		z.size += grow
 		z.charge += grow
 	}
+}
+
+// refit is Fit when the shard has promised much: the buffer becomes what its reader
+// needs, as far as it may grow, and no more.
+func (z *Sizing) refit(b *Budget, took, committed uint32) {
+	want := min(max(2*took+sizingSlack, tightStart), z.limit)
+	if most := min(want, b.share()); most > z.size {
+		n := b.take(most - z.size)
+		z.size += n
+		z.charge += n
+		z.most = took
+		return
+	}
+	z.giveBack(b, want, committed)
 }
 
 // giveBack lowers the buffer when the shard has promised much. What was
@@ -104,13 +118,37 @@ const tightStart = 16 << 10
 type Budget struct {
 	Pool uint64 // bytes of the shard's frames; 0: no bound
 	Used uint64 // bytes of all receive buffers
+	// Short: frames are short. No buffer grows, and windows open no wider than a
+	// new flow's when the budget is tight.
+	Short bool
 }
 
 func (b *Budget) limit() uint64 { return Overcommit * b.Pool }
 
-// tight: a quarter is used. From here on no buffer grows, and new ones begin
-// small, so that the rest lasts for many.
-func (b *Budget) tight() bool { return b.Pool != 0 && b.Used >= b.limit()/4 }
+// tight: a quarter is used, or frames are short. From here on new buffers begin
+// small, so that the rest lasts for many, and only those grow that are read from: each to
+// no more than share.
+func (b *Budget) tight() bool { return b.Pool != 0 && (b.Short || b.Used >= b.limit()/4) }
+
+// share is the most that one buffer grows to when the budget is tight: a small
+// part of what is left. Who grows leaves less to the next one, and there is always some
+// left.
+func (b *Budget) share() uint32 {
+	if b.Short {
+		return 0
+	}
+	return uint32(min((b.limit()-min(b.limit(), b.Used))/256, 1<<31))
+}
+
+// Open is how far a window may be open over free bytes of a buffer. While frames
+// are short it is what keeps a flow going whose application reads, an initial
+// window: what was promised beyond it is honoured but not renewed.
+func (b *Budget) Open(free uint32) uint32 {
+	if b.Short {
+		return min(free, tightStart)
+	}
+	return free
+}
 
 // first is the size of a new buffer that would like to begin with start.
 func (b *Budget) first(start uint32) uint32 {

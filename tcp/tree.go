@@ -49,6 +49,30 @@ func (t *tree) insert(ns *Nodes, id uint32, weight Time) {
 	*link = id
 }
 
+// remove takes node id out.
+func (t *tree) remove(ns *Nodes, id uint32) {
+	n := ns.At(id)
+	link := (*uint32)(t)
+	for *link != id {
+		if m := ns.At(*link); m.Seq.After(n.Seq) {
+			link = &m.prior
+		} else {
+			link = &m.after
+		}
+	}
+	before, behind := n.prior, n.after
+	for before != 0 && behind != 0 {
+		if m := ns.At(before); m.sent >= ns.At(behind).sent {
+			*link, link, before = before, &m.after, m.after
+		} else {
+			m = ns.At(behind)
+			*link, link, behind = behind, &m.prior, m.prior
+		}
+	}
+	*link = before + behind // one of them is 0
+	n.prior, n.after, n.sent = 0, 0, 0
+}
+
 // pop takes the first node off.
 func (t *tree) pop(ns *Nodes) {
 	link := (*uint32)(t)

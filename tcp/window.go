@@ -72,8 +72,8 @@ func (c *Conn) space() uint32 {
 
 // nextEdge is the right edge we would announce now. It never moves back
 // (RFC 9293, 3.8.6), and forward only by a useful step (3.8.6.2.2).
-func (c *Conn) nextEdge() Seq {
-	edge := c.rcvNxt + Seq(c.space())
+func (c *Conn) nextEdge(e *Env) Seq {
+	edge := c.rcvNxt + Seq(e.Windows.Open(c.space()))
 	step := edge.Sub(c.rcvAdv)
 	if step < int32(min(c.rcv.size/2, uint32(c.ourMSS))) {
 		return c.rcvAdv
@@ -82,7 +82,7 @@ func (c *Conn) nextEdge() Seq {
 }
 
 // announce is the window field of a segment that leaves now.
-func (c *Conn) announce(syn bool) uint16 {
+func (c *Conn) announce(e *Env, syn bool) uint16 {
 	if c.has(ownWindow) {
 		n := c.advertise
 		if !syn {
@@ -95,7 +95,7 @@ func (c *Conn) announce(syn bool) uint16 {
 		c.rcvAdv = c.rcvNxt + Seq(wnd)
 		return wnd
 	}
-	wnd := uint32(c.nextEdge() - c.rcvNxt)
+	wnd := uint32(c.nextEdge(e) - c.rcvNxt)
 	field := min(RoundWindow(wnd, c.space(), c.rcv.size, c.rcvScale)>>c.rcvScale, 1<<16-1)
 	if edge := c.rcvNxt + Seq(field<<c.rcvScale); edge.After(c.rcvAdv) {
 		c.rcvAdv = edge
@@ -119,11 +119,11 @@ func RoundWindow(n, free, size uint32, scale uint8) uint32 {
 
 // offerWindow owes an ACK when the reader made enough room that the peer
 // should hear of it without having sent anything.
-func (c *Conn) offerWindow() {
+func (c *Conn) offerWindow(e *Env) {
 	if c.has(ownWindow) || c.has(finKnown) || !c.synchronized() {
 		return
 	}
-	step, open, size := uint32(c.nextEdge()-c.rcvAdv), uint32(c.rcvAdv-c.rcvNxt), c.rcv.size
+	step, open, size := uint32(c.nextEdge(e)-c.rcvAdv), uint32(c.rcvAdv-c.rcvNxt), c.rcv.size
 	if step >= size/2 || step >= 2*uint32(c.rcvMSS) && (step >= size/4 || open <= size/8) {
 		c.owe |= oweACK
 	}

@@ -18,6 +18,7 @@ type Pool struct {
 
 type state struct {
 	holders uint16
+	end     uint16 // up to where the bytes are used, if something was packed into the frame; 0: not known
 	tx      uint8
 	shared  bool
 }
@@ -112,6 +113,30 @@ func (p *Pool) Writable(f uint32) bool {
 	s := p.state[f]
 	return s.tx == 0 && !s.shared
 }
+
+// Sole reports whether the frame is free as soon as its one holder releases it.
+func (p *Pool) Sole(f uint32) bool { return p.state[f].holders == 1 && p.state[f].tx == 0 }
+
+// Tail is where n unused bytes begin behind span s in its frame. That is known
+// of a frame that the caller holds alone, and of one that Fill was said of.
+func (p *Pool) Tail(s Span, n uint16) (off uint16, ok bool) {
+	st := &p.state[s.Frame]
+	off = st.end
+	if off == 0 {
+		if st.holders != 1 || st.shared {
+			return 0, false
+		}
+		off = s.Off + s.Len
+	}
+	return off, int(off)+int(n) <= p.FrameSize()
+}
+
+// Packed reports whether Fill was said of the frame.
+func (p *Pool) Packed(f uint32) bool { return p.state[f].end != 0 }
+
+// Fill says that the bytes of the frame are used up to end, as Tail allowed. A ring
+// may be reading what lies before.
+func (p *Pool) Fill(f uint32, end uint16) { p.state[f].end = end }
 
 // Bytes are the bytes of a span, valid as long as the frame is held. Its
 // capacity ends at the frame's end.

@@ -93,6 +93,9 @@ func (s *Slab[T]) Get(h uint64) *T {
 	return &c.val
 }
 
+// Top is beyond the last index that was ever given out.
+func (s *Slab[T]) Top() uint32 { return s.top }
+
 // Live is how many values are live, Cap how many cells exist.
 func (s *Slab[T]) Live() int { return s.live }
 func (s *Slab[T]) Cap() int  { return len(s.chunks) << chunkShift }
