@@ -23,6 +23,7 @@ const (
 	accepted                   // the application knows it
 	released                   // the application has closed it
 	told                       // it is in the list of those with events
+	awaits                     // it is among the writers that wait for frames
 )
 
 const (
@@ -169,16 +170,21 @@ func (s *Shard) Readable(c mptcp.Conn) int {
 }
 
 // Write copies b into fresh frames and sends them; it returns how many bytes
-// were taken, as Room and frames allow.
+// were taken, as Room and frames allow. If frames were short, Ready(Writable) tells when
+// there are some.
 func (s *Shard) Write(c mptcp.Conn, b []byte) int {
 	done := 0
-	for done < len(b) && !s.short() {
+	for done < len(b) {
 		n := min(len(b)-done, s.pool.FrameSize()-headroom, s.Room(c))
 		if n <= 0 {
 			break
 		}
-		f, ok := s.pool.Get()
+		f, ok := uint32(0), s.mayWrite(c)
+		if ok {
+			f, ok = s.pool.Get()
+		}
 		if !ok {
+			s.await(c)
 			break
 		}
 		d := frame.Span{Frame: f, Off: headroom, Len: uint16(n)}

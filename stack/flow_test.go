@@ -510,7 +510,7 @@ func TestShortFramesRefuseConnections(t *testing.T) {
 	b := newBench(t, benchConfig{})
 	b.Listen(80)
 	var held []uint32
-	for b.pool.Free() >= b.low {
+	for b.pool.Free() >= b.pressure.low {
 		f, _ := b.pool.Get()
 		held = append(held, f)
 	}

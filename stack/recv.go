@@ -5,7 +5,6 @@ import (
 
 	"github.com/mpxd/mpxd/internal/checksum"
 	"github.com/mpxd/mpxd/internal/frame"
-	"github.com/mpxd/mpxd/mptcp"
 	"github.com/mpxd/mpxd/tcp"
 )
 
@@ -173,27 +172,4 @@ func (s *Shard) reset(p *packet, rst *tcp.Segment, limit *bucket) Drop {
 	}
 	s.stats.Resets++
 	return s.answer(p, rst)
-}
-
-// short reports whether frames are short: what arrives must not take the last
-// ones, since answers and retransmissions need some. (What the NIC fills is held by
-// the ports and cannot run out by our doing.)
-func (s *Shard) short() bool { return s.pool.Free() < s.low }
-
-// full reports whether there is no memory for one more connection: frames are
-// short, or so much was promised to the others that not even a small window
-// could be. A SYN is then dropped in silence: it comes again in a second, when
-// there may be, and a RST would take a frame to say that there never is.
-func (s *Shard) full() bool { return s.short() || s.env.Windows.Full() }
-
-// urgent reports whether a segment is taken though frames are short, down to
-// half the mark: it closes the gap in front of what waits out of order, and so gives
-// frames back as soon as the application reads. Without it the waiting data could hold
-// the frames for ever.
-func (s *Shard) urgent(f mptcp.Flow, seg *tcp.Segment) bool {
-	if s.pool.Free() < s.low/2 {
-		return false
-	}
-	c := s.set.Tcp(f)
-	return c != nil && !seg.Seq.After(c.Status().RcvNxt)
 }

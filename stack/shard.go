@@ -17,7 +17,6 @@ import (
 type Shard struct {
 	conf  Config
 	pool  *frame.Pool
-	low   int // under so many free frames, they are short
 	links []Link
 	app   App
 	set   *mptcp.Set
@@ -46,6 +45,7 @@ type Shard struct {
 	halfOpen halfOpen
 	cookies  tcp.Cookies
 	paths    paths
+	pressure pressure
 	counters [portBuckets]uint32
 	wheel    wheel
 	mail     mailbox
@@ -90,7 +90,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		byHop:      make(map[neighborKey]uint32),
 		bound:      make(map[uint16][]netip.Addr),
 		hashSeed:   maphash.MakeSeed(),
-		low:        max(pool.Frames()/16, 2*batch),
+		pressure:   pressure{low: max(pool.Frames()/16, 2*batch)},
 		echoes:     bucket{rate: echoRate, burst: echoBurst, tokens: echoBurst * int64(tcp.Second)},
 		resets:     bucket{rate: resetRate, burst: resetBurst, tokens: resetBurst * int64(tcp.Second)},
 		joinResets: bucket{rate: joinRate, burst: joinBurst, tokens: joinBurst * int64(tcp.Second)},
@@ -117,6 +117,7 @@ func New(conf Config, pool *frame.Pool, links []Link, app App) (*Shard, error) {
 		return nil, err
 	}
 	s.paths.seed = s.hashSeed
+	s.nodes.Max = nodesPerFrame * pool.Frames()
 	s.neighbors.Max = positive(conf.MaxNeighbors, defaultNeighbors)
 	s.waits.max, s.waits.hash = positive(conf.MaxTimeWait, defaultTimeWait), s.hash
 	s.halfOpen = halfOpen{mode: conf.SynCookies, limit: positive(conf.SynBacklog, defaultBacklog), seed: s.hashSeed, ports: map[uint16]int{}}
@@ -161,6 +162,7 @@ func (s *Shard) Turn(now tcp.Time) (next tcp.Time) {
 	s.expire()
 	s.events()
 	s.emit()
+	s.relieve()
 	s.records()
 	s.spans = spansPerVisit
 	return s.next()
@@ -202,7 +204,7 @@ func (s *Shard) next() tcp.Time {
 			return s.env.Now
 		}
 	}
-	next := min(s.wheel.next(), s.waits.next(s.env.Now))
+	next := min(s.wheel.next(), s.waits.next(s.env.Now), s.relief())
 	if s.retry {
 		next = min(next, s.env.Now+retryTime)
 	}

@@ -25,7 +25,8 @@ type Stats struct {
 	TimeWaitDialed       uint64 // dials that took over a tuple in TIME-WAIT, by its timestamps
 	PortsExhausted       uint64 // dials that found no port free at any of our addresses
 	AppVisits, AppQueued uint64
-	BacklogFull          uint64 // connections reset since a listener's backlog was full
+	Shed                 [numSteps]uint64 // what each step did while frames were short
+	BacklogFull          uint64           // connections reset since a listener's backlog was full
 	Drops                [numDrops]uint64
 	TCP                  tcp.Counters
 }

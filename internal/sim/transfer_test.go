@@ -22,6 +22,7 @@ type pairConfig struct {
 	link           link.Config // of each direction of each NIC
 	client, server NIC
 	frames         int
+	serverFrames   int // 0: frames
 	tcp            *tcp.Config
 }
 
@@ -40,7 +41,10 @@ func newPair(t testing.TB, c pairConfig) *pair {
 	}
 	p.client = p.Host(HostConfig{Name: "client", App: &p.app, Frames: c.frames, TCP: c.tcp,
 		NICs: nic(c.client, "10.0.0.1/24", "fd00::1/64")})
-	p.server = p.Host(HostConfig{Name: "server", App: &p.service, Frames: c.frames, TCP: c.tcp,
+	if c.serverFrames == 0 {
+		c.serverFrames = c.frames
+	}
+	p.server = p.Host(HostConfig{Name: "server", App: &p.service, Frames: c.serverFrames, TCP: c.tcp,
 		NICs: nic(c.server, "10.0.0.2/24", "fd00::2/64")})
 	p.server.Do(func(s *stack.Shard) {
 		if err := s.Listen(80); err != nil {
