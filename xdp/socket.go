@@ -51,6 +51,8 @@ type Socket struct {
 	inTx    []uint8
 	sending uint32
 
+	restUntil time.Time // the link was down: not asked again before; zero if it was up
+
 	skipping bool // in the middle of a packet that has too many pieces
 	sg       bool // packets of several pieces may be sent
 

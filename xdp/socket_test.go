@@ -4,6 +4,7 @@ package xdp
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -366,6 +367,7 @@ func TestFlush(t *testing.T) {
 				t.Errorf("blocked: %v", k.s.blocked())
 			}
 			k.answers = nil
+			k.s.restUntil = time.Time{}
 			k.s.Flush() // what is left goes when the kernel takes it
 			if k.s.sending != 0 {
 				t.Errorf("%d still being sent", k.s.sending)

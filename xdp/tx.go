@@ -3,6 +3,8 @@
 package xdp
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/mpxd/mpxd/internal/frame"
@@ -89,7 +91,7 @@ func (s *Socket) Flush() {
 	pending := s.tx.pending()
 	// Each call sends a budget of packets or loses one (EBUSY), so there are
 	// at most as many calls as descriptors, and one that finds nothing.
-	for calls := pending + 1; pending > 0 && calls > 0 && s.tx.needWakeup(); calls-- {
+	for calls := pending + 1; pending > 0 && calls > 0 && s.tx.needWakeup() && !s.resting(); calls-- {
 		s.count.TxWakeups++
 		errno := s.transmit(s.fd)
 		before := pending
@@ -116,6 +118,7 @@ func (s *Socket) goOn(errno unix.Errno, moved bool) bool {
 		return true
 	case unix.ENETDOWN:
 		s.count.TxDown++
+		s.restUntil = time.Now().Add(downRest)
 	case unix.ENXIO:
 		s.count.TxUnbound++
 	case unix.ENOBUFS, unix.ENOMEM:
@@ -123,6 +126,22 @@ func (s *Socket) goOn(errno unix.Errno, moved bool) bool {
 	default:
 		s.count.TxFailed++
 	}
+	return false
+}
+
+// downRest is how long a link that is down is left alone: no event tells us of its
+// return, and each question is a system call in vain.
+const downRest = 10 * time.Millisecond
+
+// resting reports whether the link was found down just now.
+func (s *Socket) resting() bool {
+	if s.restUntil.IsZero() {
+		return false
+	}
+	if time.Now().Before(s.restUntil) {
+		return true
+	}
+	s.restUntil = time.Time{}
 	return false
 }
 

@@ -339,6 +339,15 @@ func TestLinkDown(t *testing.T) {
 	if q.count.TxDown == 0 || q.sending != 1 {
 		t.Errorf("counted %+v, %d being sent", q.count, q.sending)
 	}
+	for begin, asked := time.Now(), q.count.TxDown; ; s.Wait(int64(time.Millisecond)) {
+		passed := time.Since(begin)
+		if n := q.count.TxDown - asked; n > uint64(passed/downRest)+1 {
+			t.Errorf("asked %d times in %v whether the link is back", n, passed)
+		}
+		if passed > 10*downRest {
+			break
+		}
+	}
 	if err := w.host.SetUp("vh", true); err != nil {
 		t.Fatal(err)
 	}

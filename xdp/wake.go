@@ -82,8 +82,12 @@ func (g *Group) Wait(timeout int64) {
 	busy := g.pace.busy(g.received())
 	for _, s := range g.sockets {
 		s.Flush()
-		if s.blocked() && (timeout < 0 || timeout > blockedNap) {
-			timeout = blockedNap
+		nap := blockedNap
+		if s.resting() {
+			nap = int64(downRest)
+		}
+		if s.blocked() && (timeout < 0 || timeout > nap) {
+			timeout = nap
 		}
 	}
 	g.poll[0].Revents = 0
