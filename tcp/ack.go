@@ -179,7 +179,7 @@ func (c *Conn) afterAck(e *Env, seg *Segment, a *acked, rtt Time) {
 			Now: e.Now, Acked: a.delivered, InFlight: a.prior, Pipe: c.inFlight(),
 			RTT: rtt, SRTT: c.srtt, MinRTT: c.minRTT,
 			Rate: sample, Lost: c.cc.rate.lost - lost,
-			Limited: a.una.Before(c.limitedEnd) && !marked, Round: round,
+			Limited: a.una.Before(c.limitedEnd) && !marked, Held: c.held(), Round: round,
 			Recovery: recovering || c.phase == fastRecovery, Open: c.phase == open,
 		})
 		c.setPace(e.Conf)

@@ -42,17 +42,18 @@ const (
 	probeRTT
 )
 
-type bbrFlags uint8
+type bbrFlags uint16
 
 const (
 	bbrFilled     bbrFlags = 1 << iota // STARTUP has filled the path
 	bbrRoundStart                      // this ACK began a round
 	bbrIdle                            // the flow begins again after a silence
-	bbrEntered                         // recovery began with this ACK
+	bbrEntered                         // recovery began
 	bbrConserve                        // its first round: one byte out for each in
 	bbrRecovery                        // of losses or a timeout
 	bbrRoundDone                       // a round passed in PROBE_RTT
 	bbrLimited                         // the last sample was limited by the application
+	bbrHeld                            // in this round the peer's window held us up
 )
 
 // model is the path as it was seen last.
@@ -200,14 +201,12 @@ func (m *model) enterProbeBW(cc *CC, now Time) {
 }
 
 // fill ends STARTUP when bandwidth stands still for three rounds, and DRAIN
-// when the queue is gone.
+// when the queue is gone. A round in which the peer's window held us up, as it does
+// behind a hole, says nothing unless a queue shows that the path is full.
 func (m *model) fill(cc *CC, s AckSample) {
+	m.set(bbrHeld, (m.flags&bbrHeld != 0 || s.Held) && !m.queued(s))
 	if m.flags&(bbrFilled|bbrRoundStart|bbrLimited) == bbrRoundStart {
-		if bw := m.bw.max(); bw >= m.full+m.full/4 {
-			m.full, m.stuck = bw, 0
-		} else if m.stuck++; m.stuck >= bbrFull {
-			m.set(bbrFilled, true)
-		}
+		m.judge()
 	}
 	if m.mode == startup && m.flags&bbrFilled != 0 {
 		m.mode = drain
@@ -215,6 +214,23 @@ func (m *model) fill(cc *CC, s AckSample) {
 	if m.mode == drain && s.Pipe <= m.inFlight(cc, gainOne) {
 		m.enterProbeBW(cc, s.Now)
 	}
+}
+
+// queued reports whether round trips show that there is a queue.
+func (m *model) queued(s AckSample) bool { return micros(s.SRTT) >= m.minRTT+m.minRTT/8 }
+
+// judge says at the end of a round of STARTUP whether the path is full.
+func (m *model) judge() {
+	switch bw := m.bw.max(); {
+	case bw >= m.full+m.full/4:
+		m.full, m.stuck = bw, 0
+	case m.flags&bbrHeld != 0:
+	default:
+		if m.stuck++; m.stuck >= bbrFull {
+			m.set(bbrFilled, true)
+		}
+	}
+	m.set(bbrHeld, false)
 }
 
 // roundTrip keeps the least round trip. If it was not seen for long it is
@@ -290,12 +306,14 @@ func (m *model) window(cc *CC, s AckSample) {
 		cc.Cwnd -= min(cc.Cwnd, s.Lost)
 	}
 	switch {
-	case m.flags&bbrEntered != 0:
+	case m.flags&bbrEntered != 0 && (m.flags&bbrFilled != 0 || m.queued(s)):
+		// In STARTUP not before there is a queue that may have overflowed: a radio loses in
+		// each round, and conservation after each would keep the path from being filled.
 		m.flags = m.flags&^bbrEntered | bbrConserve
 		m.round = s.Rate.Total
 		cc.Cwnd = s.Pipe + s.Acked
 	case m.flags&bbrRecovery != 0 && s.Open:
-		m.flags &^= bbrRecovery | bbrConserve
+		m.flags &^= bbrRecovery | bbrConserve | bbrEntered
 		cc.Cwnd = max(cc.Cwnd, m.prior)
 	}
 	if m.flags&bbrConserve != 0 {

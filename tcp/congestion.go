@@ -50,6 +50,7 @@ type AckSample struct {
 	InFlight uint32 // before this ACK
 	Pipe     uint32 // in flight after it
 	Limited  bool   // the congestion window was in use (RFC 7661; RFC 9438, 5.8)
+	Held     bool   // the peer's window, not ours, is what holds new data up
 	Round    bool   // a round trip began with this ACK
 	Recovery bool   // in loss recovery: PRR rules the window
 	Open     bool   // neither loss nor timeout is being recovered from
@@ -60,6 +61,9 @@ type LossSample struct {
 	Now      Time
 	InFlight uint32
 	ECN      bool // a router marked a segment; nothing was lost
+	// Again: what timed out belongs to a window of data for which Ssthresh was set when
+	// its first loss was found. Cwnd is what PRR has left of it, and no measure.
+	Again bool
 }
 
 // IdleSample tells of a flow that sends again with nothing outstanding.
@@ -77,7 +81,7 @@ type IdleSample struct {
 //   - OnAck grows Cwnd; in recovery it leaves it alone.
 //   - OnLoss sets Ssthresh; PRR (RFC 6937) leads the window there. After a mark
 //     of ECN there is no recovery: it sets Cwnd as well.
-//   - OnRTO sets Ssthresh, and Cwnd to one segment (RFC 5681, 3.1).
+//   - OnRTO sets Ssthresh, once per window of data, and Cwnd to one segment (RFC 5681, 3.1).
 //   - OnIdle adapts Cwnd to a silence.
 //   - OnUndo restores what the last OnLoss or OnRTO changed, after it proved
 //     spurious.
@@ -168,6 +172,9 @@ func (cc *CC) decrease(num uint64, acked uint32) {
 // reduce notes the state for undo and sets Ssthresh to num/den of the window.
 func (cc *CC) reduce(s LossSample, num, den uint32) {
 	cc.saved = saved{cc.Cwnd, cc.Ssthresh, cc.cubic}
+	if s.Again {
+		return
+	}
 	cc.Ssthresh = max(uint32(uint64(cc.Cwnd)*uint64(num)/uint64(den)), 2*cc.MSS)
 	cc.start = hystart{}
 	cc.acc = 0

@@ -162,6 +162,19 @@ func timestampTelling(now uint32, told uint8) uint32 {
 	return v
 }
 
+// measureCookie takes the round trip from the echo of a cookie's timestamp: up to
+// cookieBits ms too long, for its low bits tell something else. That does for a timeout, where too long
+// is the safe side (RFC 6298, 2), and not for the least round trip.
+func (c *Conn) measureCookie(e *Env, seg *Segment) {
+	if !c.has(useTS) || seg.Opts.Has&HasTS == 0 {
+		return
+	}
+	if rtt := c.tsRTT(e, seg.Opts.TSEcr); rtt > 0 && rtt < e.Conf.InitialRTO {
+		c.smooth(rtt)
+		c.rto = c.timeout(e.Conf)
+	}
+}
+
 // isn is the cookie for these facts by key key.
 func (k *Cookies) isn(t *Tuple, peer Seq, mss, key, told uint8) Seq {
 	mac := sum(&k.keys[key], t, peer, mss, told)

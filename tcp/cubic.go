@@ -100,7 +100,9 @@ func (q *cubicState) reno(cc *CC, acked uint32) {
 // decrease is RFC 9438, 4.6 and 4.7 (fast convergence).
 func (cubic) decrease(cc *CC, s LossSample) {
 	prior, old := cc.Cwnd, cc.cubic
-	cc.reduce(s, cubicBetaNum, cubicBetaDen)
+	if cc.reduce(s, cubicBetaNum, cubicBetaDen); s.Again {
+		return
+	}
 	q := &cc.cubic
 	*q = cubicState{prior: prior, wmax: prior, last: old.last}
 	if prior < old.wmax {
@@ -113,7 +115,7 @@ func (c cubic) OnLoss(cc *CC, s LossSample) { c.decrease(cc, s) }
 // OnRTO forgets the plateau: the next epoch begins on its own (RFC 9438, 4.8).
 func (c cubic) OnRTO(cc *CC, s LossSample) {
 	c.decrease(cc, s)
-	cc.cubic.wmax = 0
+	cc.cubic.epoch, cc.cubic.wmax = 0, 0
 	cc.Cwnd = cc.MSS
 }
 

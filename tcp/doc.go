@@ -22,7 +22,9 @@
 // Where it deviates from the RFCs it says why: a retransmission timeout's floor
 // lies under the variance (rto.go), PAWS forgives what was merely overtaken
 // and a missing timestamp (timestamp.go), window probes carry no byte
-// (output.go), payload of a SYN is not taken (open.go).
+// (output.go), payload of a SYN is not taken (open.go). A retransmission that is lost, too, does not
+// lower ssthresh a second time, as RFC 5681, 4.3 has it: one window of data is one sign
+// of congestion, as in Linux (recovery.go).
 //
 // Nagle's algorithm is not there (RFC 9293, 3.7.4, SHLD-7: "SHOULD implement"). It is for applications that write
 // in small pieces; ours is a relay, which passes on whole bursts as they came, so that a small segment is the end

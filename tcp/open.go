@@ -173,8 +173,7 @@ func (c *Conn) establish(e *Env, seg *Segment) {
 	c.stopRetry()
 	switch {
 	case c.lastOut == 0:
-		// Our SYN-ACK was a cookie: nobody knows when it left, and the low
-		// bits of its timestamp tell something else.
+		c.measureCookie(e, seg)
 	case !c.has(synAgain):
 		c.sampleRTT(e, e.Now-c.lastOut)
 	case c.has(useTS) && seg.Opts.Has&HasTS != 0 && seg.Opts.TSEcr != 0 && c.tsRTT(e, seg.Opts.TSEcr) < e.Conf.InitialRTO:

@@ -105,7 +105,8 @@ func (c *Conn) timedOut(e *Env) {
 	c.tryForward()
 	if c.timeouts == 1 {
 		// Once per loss: a repeated timeout says nothing new (RFC 5681, 3.1).
-		c.control().OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight()})
+		again := c.phase == fastRecovery && c.sndUna.Before(c.recover)
+		c.control().OnRTO(&c.cc, LossSample{Now: e.Now, InFlight: c.inFlight(), Again: again})
 		c.reduced()
 		c.beginUndo()
 	}

@@ -136,7 +136,8 @@ type run struct {
 // A span that nearly fills a segment goes alone, because then it can go
 // without a copy; smaller ones are merged with followers that fit whole. Only
 // a span that is too long is split. What such a split leaves over has to be
-// copied anyway: it is filled up from the next span that is too long.
+// copied anyway: it is filled up from the next span that is too long. What was sent in one segment is
+// sent again in one.
 func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 	n := e.Nodes.At(id)
 	r.Node, r.last, r.seq = id, id, n.Seq
@@ -176,7 +177,8 @@ func (c *Conn) cut(e *Env, id, limit uint32) (r run, ok bool) {
 			break
 		}
 		small := probe || max(r.Len, size) < limit/2 || r.last != id && size < limit/2
-		if !small || r.Len+size > limit {
+		together := n.flags&joined != 0 // as they were sent before
+		if !small && !together || r.Len+size > limit {
 			break
 		}
 		r.Len += size

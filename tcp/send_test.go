@@ -284,3 +284,20 @@ func TestNodesRunOut(t *testing.T) {
 	}
 	o.done()
 }
+
+// What was sent in one segment is sent again in one: 500 bytes that a split left over, and 500 of the
+// next span.
+func TestLostSegmentIsSentAgainWhole(t *testing.T) {
+	o := newOne(t).established()
+	o.conn.cc.Cwnd = 1 << 20
+	o.send(6000, 1500, 0)
+	if s := o.out(); !equal(lens(s), 1000, 1000, 1000, 1000, 1000, 1000) {
+		t.Fatalf("%v", lens(s))
+	}
+	o.in(ACK, 1, 1001, 0, Block{2001, 6001})
+	if s := o.out(); !equal(lens(s), 1000) || !s[0].Again || s[0].Seq != 1001 {
+		t.Errorf("%v", lens(s))
+	}
+	o.in(ACK, 1, 6001, 0)
+	o.done()
+}

@@ -26,6 +26,12 @@ func (c *Conn) usable() uint32 {
 	return uint32(max((c.sndUna + Seq(c.sndWnd)).Sub(c.sndNxt), 0))
 }
 
+// held reports whether the peer's window lets less of what waits out than the
+// congestion window would.
+func (c *Conn) held() bool {
+	return min(c.cc.Cwnd-min(c.cc.Cwnd, c.inFlight()), c.unsent()) > c.usable()
+}
+
 // beyond reports whether a segment at seq, sent before, lies beyond a window that
 // the peer took back: it would be dropped. The first one is sent in any case
 // (RFC 9293, 3.8.6).

@@ -150,9 +150,8 @@ func TestFullLine(t *testing.T) {
 	}
 }
 
-// TestLossyLine: random loss is no congestion to a model of the path. With 5 %
-// on the longer path it is the scoreboard that falls behind: what SACKs do not tell
-// in time counts as reordered, and losses are then found late.
+// TestLossyLine: random loss is no congestion to a model of the path. With 5 % each round has losses,
+// and behind them the receiver's window, still small, stops the sender: neither may end STARTUP early.
 func TestLossyLine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("seconds of hundreds of megabits are not short")
@@ -165,11 +164,7 @@ func TestLossyLine(t *testing.T) {
 				got, _ := b.run(t, []uint8{tcp.BBR}, seconds(5)...)
 				share := b.share(got, 2, tcp.Second)
 				t.Logf("%.3f of what the line lets through", share)
-				least := 0.9
-				if rtt == 40 && loss == 50000 {
-					least = 0.4
-				}
-				if share < least {
+				if share < 0.9 {
 					t.Errorf("seed %d: %.3f; each second: %d", b.seed, share, got)
 				}
 			})
