@@ -20,12 +20,12 @@ type crowd struct {
 }
 
 type member struct {
-	c              *crowd
-	port           uint16
-	iss, snd, rcv  tcp.Seq // rcv: the next we expect
-	open, gone     bool
-	wnd            uint16
-	promised, held tcp.Seq // the server's window ends there; SACKed up to
+	c             *crowd
+	port          uint16
+	iss, snd, rcv tcp.Seq // rcv: the next we expect
+	open, gone    bool
+	wnd           uint16
+	promised      tcp.Seq // the server's window ends there
 }
 
 var crowdMAC = [6]byte{2, 0, 0, 0, 0, 0x66}
