@@ -21,7 +21,7 @@ type Cell struct {
 	Joins          int    // subflows opened beside the first, all in all
 	ByServer       bool   // the server opens them
 	Rate           int64  // bytes per second that each side says at most; 0: 50 MiB/s
-	Rare           bool   // now and then it fails, and nobody has mended it yet: it is left out of samples
+	Rare           bool   // now and then it fails, and nobody has mended it yet: it is left out of samples, and may be tried thrice
 	Plain          bool   // the connection is to be, or to become, plain TCP
 	ClientCounts   Counts // beside what follows from the above
 	ServerCounts   Counts

@@ -238,15 +238,16 @@ func (p blend) judge(t *testing.T, r result) {
 
 var only = flag.String("scheduler", "", "TestAggregation: only this scheduler; with -update the others' columns stay as they are")
 
+var whole = flag.Bool("whole", false, "TestAggregation: all cells, which take half an hour, and not all of them are yet what they shall be")
+
 // TestAggregation compares what two paths bring together, by each scheduler, with
-// what is committed. Without MPXD_FULL=1 it is a sample of the cells, with -short of
-// that one cell.
+// what is committed: a sample of the cells, with -short one, with -whole all.
 func TestAggregation(t *testing.T) {
 	all := blends()
 	rows := make([]string, len(all))
 	every := 23
 	switch {
-	case *update || os.Getenv("MPXD_FULL") == "1":
+	case *update || *whole:
 		every = 1
 	case testing.Short():
 		every = len(all)
