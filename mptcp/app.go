@@ -20,10 +20,7 @@ func (s *Set) Send(e *tcp.Env, h Conn, d frame.Span) bool {
 		if d.Len > 0 && !s.enqueue(e, c, d) {
 			return false
 		}
-		s.push(e, c)
-		if s.deadline(c) < c.reported {
-			s.markConn(c)
-		}
+		s.await(c)
 		return true
 	}
 	sf := s.only(c)
@@ -139,10 +136,7 @@ func (s *Set) shutdown(e *tcp.Env, c *conn) {
 		s.drainPlain(e, c, sf)
 		s.collect(e, c, sf)
 	default:
-		s.push(e, c)
-		if s.deadline(c) < c.reported {
-			s.markConn(c)
-		}
+		s.await(c)
 	}
 }
 

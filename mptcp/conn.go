@@ -41,6 +41,7 @@ type conn struct {
 	token  uint32
 	rcv    tcp.Sizing // the receive buffer
 	stall  tcp.Stall
+	lack   uint32   // bytes that the short segments under way lack
 	rcvRTT tcp.Time // the longest round trip of the subflows as the receiver sees it
 	sndBuf uint32
 	ahead  uint32 // what may wait unscheduled: the congestion windows together
@@ -60,6 +61,7 @@ type conn struct {
 	err      tcp.Reason
 
 	marked bool // in the list of dirty connections
+	waits  bool // in the list of connections to be scheduled
 	plain  bool // no MPTCP, or no longer: the one subflow is the connection
 	active bool // we opened it
 	keyed  bool // both keys are known

@@ -50,7 +50,7 @@ func (d *direct) move(from, to *host) (any bool) {
 		ends = d.back
 	}
 	for {
-		f, ok := from.set.NextDirty()
+		f, ok := from.set.NextDirty(&from.env)
 		if !ok {
 			break
 		}

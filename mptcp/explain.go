@@ -33,7 +33,7 @@ func (s *Set) explain(e *tcp.Env, c *conn) {
 	limit := LimitApplication
 	switch {
 	case c.cur == 0:
-	case !after(c.wndEnd, c.sndNxt):
+	case c.open() <= 0:
 		limit = LimitWindow
 	default:
 		limit = LimitPaths

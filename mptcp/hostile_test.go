@@ -171,7 +171,7 @@ func (x *hostile) drain() bool {
 	h := x.h
 	var out tcp.Segment
 	for range 1000 {
-		f, ok := h.set.NextDirty()
+		f, ok := h.set.NextDirty(&h.env)
 		if !ok {
 			break
 		}

@@ -28,7 +28,7 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 		s.beforeKey(e, c, sf, seg, &o)
 	}
 	seg.NoDup = seg.NoDup || s.signals(c, &o)
-	if c.crowded() && seg.Len > 0 {
+	if c.crowded() && sf.beyond(seg) {
 		seg.NoRoom = true
 		s.Count.RcvPressure++
 	}
@@ -47,6 +47,14 @@ func (s *Set) Input(e *tcp.Env, f Flow, seg *tcp.Segment) tcp.Verdict {
 	}
 	s.settle(e, c, sf)
 	return v
+}
+
+// beyond reports whether the data of a segment leaves a hole in its subflow. What
+// leaves none is taken however crowded it is: it may be what all the rest waits for,
+// or stand before it.
+func (sf *subflow) beyond(seg *tcp.Segment) bool {
+	next := sf.rd + uint32(sf.held.d.Len) + sf.tcp.Readable()
+	return seg.Len > 0 && int32(ssnOf(sf.irs, seg.Seq)-next) > 0
 }
 
 // signals reports whether the options of an ACK say anything that makes it no
@@ -258,10 +266,7 @@ func (s *Set) settle(e *tcp.Env, c *conn, sf *subflow) {
 	if c.changed {
 		s.manage(e, c)
 	}
-	s.push(e, c)
-	if s.deadline(c) < c.reported {
-		s.markConn(c)
-	}
+	s.await(c)
 }
 
 // collect acts on what tcp tells of a flow.

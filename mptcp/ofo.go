@@ -11,7 +11,7 @@ import (
 // there already.
 func (s *Set) early(e *tcp.Env, c *conn, sf *subflow, d frame.Span, dsn uint64) {
 	at, ok := s.place(e, c, dsn)
-	if !ok || c.crowded() {
+	if !ok || dsn != c.rcvNxt && c.crowded() { // what fills the first hole makes room
 		s.Count.OFODrops++
 		e.Pool.Release(d.Frame)
 		return

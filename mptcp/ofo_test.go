@@ -89,3 +89,33 @@ func TestBeyondTheWindow(t *testing.T) {
 		t.Errorf("%d bytes were taken, %d spans refused", c.rq.bytes, w.srv.set.Count.OutOfWindow)
 	}
 }
+
+// TestCrowded: one subflow scattered so much that the queue is full, and the other one has
+// still to deliver what fills the hole, behind data that nobody waits for.
+// Whatever the queue refuses, the hole is filled.
+func TestCrowded(t *testing.T) {
+	w, c, put := early(t)
+	c.rcv.End(&w.srv.env.Windows)
+	c.rcv.Begin(&w.srv.env.Windows, 64<<10, 64<<10)
+	c.rcvEdge = c.rcvNxt + 64<<10
+	a := w.srv.set.flows.At(c.first)
+	for at := uint64(1000); at < 1000+20*400; at += 20 {
+		put(a, at, 10)
+	}
+	if !c.crowded() || w.srv.set.Count.OFODrops == 0 {
+		t.Fatal("the queue is not full")
+	}
+	from := c.rcvNxt
+	put(a, 500, 100) // not now
+	put(a, 0, 1100)  // reaches over some of what is there, and up to 10 more
+	if c.rcvNxt != from+1110 {
+		t.Errorf("%d bytes are in order, want 1110", c.rcvNxt-from)
+	}
+	next := tcp.Segment{Seq: a.irs + tcp.Seq(a.rd+a.tcp.Readable()), Len: 100}
+	if a.beyond(&next) {
+		t.Error("what is next in its subflow is refused, and so is all behind it")
+	}
+	if next.Seq++; !a.beyond(&next) {
+		t.Error("what leaves a hole in its subflow is taken")
+	}
+}

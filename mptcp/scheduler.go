@@ -97,6 +97,9 @@ type View struct {
 
 func (v *View) used(n uint32) { v.Queued, v.Unsent = v.Queued+n, v.Unsent+n }
 
+// lack is what the last segment of a burst lacks to be a full one.
+func (v *View) lack(n uint32) uint32 { return (v.MSS - n%v.MSS) % v.MSS }
+
 // ahead is how much may wait in a subflow beyond its congestion window: so
 // little that decisions are taken late, and so much that the window is always
 // full when there is data (RFC 9438, 5.8), and that a burst is some segments
@@ -114,14 +117,17 @@ func (v *View) Room() uint32 {
 // works reports whether it may carry what is to be sent, now or when it has room.
 func (v *View) works() bool { return !v.Stale && !v.barred && !v.resting }
 
-// bar keeps what is to be sent from the subflow that lost it, unless there is no
-// other; 0: it may go anywhere. Backups carry data only while no other subflow
+// bar keeps what is to be sent from the subflow that lost it, unless no other one
+// works; 0: it may go anywhere. Backups carry data only while no other subflow
 // works (RFC 8684, 3.3.8); those that the scheduler shuns do so before.
 func bar(subs []View, lost uint32) {
-	first := uint8(1<<8 - 1)
+	first, others := uint8(1<<8-1), false
+	for i := range subs {
+		others = others || !subs[i].Stale && subs[i].index != lost
+	}
 	for i := range subs {
 		v := &subs[i]
-		v.barred = len(subs) > 1 && v.index == lost
+		v.barred = others && v.index == lost
 		if !v.Stale && !v.barred {
 			first = min(first, v.class())
 		}
@@ -244,7 +250,7 @@ func (c *conn) demand(now tcp.Time) Demand {
 	window := uint32(min(int64(c.wndEnd-c.sndUna), int64(c.sndBuf)))
 	waits := c.waiting()
 	return Demand{
-		Now: now, Waits: waits, Window: window, Free: uint32(max(int64(window)-int64(c.sndNxt-c.sndUna), 0)),
+		Now: now, Waits: waits, Window: window, Free: uint32(max(int64(window)-int64(c.sndNxt-c.sndUna)-int64(c.lack), 0)),
 		Ends: c.shut || waits < c.ahead/4,
 	}
 }

@@ -39,6 +39,7 @@ func TestEverySchedulerKeepsOff(t *testing.T) {
 		{"none", []View{edit(far(), func(v *View) { v.Stale = true })}, -1},
 		{"lost there", []View{far(), edit(near(), func(v *View) { v.index = lost })}, 0},
 		{"lost there, a backup is left", []View{edit(far(), func(v *View) { v.index = lost }), edit(near(), func(v *View) { v.Backup = true })}, 1},
+		{"lost there, the other one is stale", []View{edit(far(), func(v *View) { v.index = lost }), edit(near(), func(v *View) { v.Stale = true })}, 0},
 		{"lost on the only one", []View{edit(near(), func(v *View) { v.index = lost })}, 0},
 	} {
 		for _, sched := range schedulers[1:] {

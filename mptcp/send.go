@@ -45,6 +45,37 @@ const minAhead = 64 << 10
 // waiting is how much was not scheduled yet.
 func (c *conn) waiting() uint32 { return uint32(max(int64(c.sndEnd-c.sndNxt), 0)) }
 
+// await lines a connection up for scheduling: once for all that happens until the
+// flows are asked for what they send, so that bursts are large. Segments are then full,
+// and the peer's GRO can merge them.
+func (s *Set) await(c *conn) {
+	if !c.waits {
+		c.waits = true
+		s.waiters.push(uint64(s.connHandle(c)))
+	}
+}
+
+// schedule pushes for each connection that awaits it.
+func (s *Set) schedule(e *tcp.Env) {
+	for h, ok := s.waiters.pop(); ok; h, ok = s.waiters.pop() {
+		c := s.conn(Conn(h))
+		if c == nil {
+			continue
+		}
+		c.waits = false
+		s.push(e, c)
+		if s.deadline(c) < c.reported {
+			s.markConn(c)
+		}
+	}
+}
+
+// open is how much the peer's window takes: negative if it is exceeded. A Linux receiver
+// reckons in the memory that full segments take, and takes nothing any more, not
+// even what fills a hole, once what it holds out of order exceeds it: a short
+// segment counts as a full one.
+func (c *conn) open() int64 { return int64(c.wndEnd-c.sndNxt) - int64(c.lack) }
+
 // push schedules what may go: first what was lost with a path, then new data.
 // Every round gives a burst to a subflow or ends, and bursts are bounded by
 // the congestion windows.
@@ -63,7 +94,7 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 	for c.again != 0 && s.pushAgain(e, c, d, subs) {
 	}
 	for c.cur != 0 {
-		open := int64(c.wndEnd - c.sndNxt)
+		open := c.open()
 		if open <= 0 {
 			break
 		}
@@ -82,9 +113,12 @@ func (s *Set) push(e *tcp.Env, c *conn) {
 		c.sndNxt += uint64(n)
 		c.spare = min(c.spare+n/spareShare, maxSpare)
 		c.cur = next
+		if len(subs) > 1 {
+			c.lack += subs[i].lack(n)
+		}
 		subs[i].used(n)
 	}
-	if c.joined && c.cur != 0 && c.again == 0 && !after(c.wndEnd, c.sndNxt) && sched.Repeats() {
+	if c.joined && c.cur != 0 && c.again == 0 && c.open() <= 0 && sched.Repeats() {
 		s.unblock(e, c, d, subs)
 	}
 	if half := c.ahead / 2; before >= half && c.waiting() < half && !c.shut {
@@ -295,6 +329,7 @@ func (s *Set) acked(e *tcp.Env, c *conn, ack, edge uint64) {
 	if !after(ack, c.sndUna) {
 		return
 	}
+	c.lack = uint32(uint64(c.lack) * (c.sndNxt - ack) / (c.sndNxt - c.sndUna)) // as if they were spread evenly
 	c.sndUna = ack
 	c.stall.Acked(e.Now, uint32(ack), uint32(c.sndEnd))
 	c.backoff = 0

@@ -74,6 +74,7 @@ type Set struct {
 
 	dirty      queue // of flows
 	dirtyConns queue
+	waiters    queue // connections to be scheduled
 	events     queue // of connections
 	asks       queue // of paths whose subflow is to be opened
 
@@ -205,8 +206,10 @@ func (s *Set) Tcp(f Flow) *tcp.Conn {
 }
 
 // NextDirty yields each flow that something happened to since: it may have segments to send (Output), a new deadline,
-// or be Over. The stack drains it every turn; a flow stands in the list at most once.
-func (s *Set) NextDirty() (Flow, bool) {
+// or be Over. The stack drains it every turn; a flow stands in the list at most once. What was written and
+// acknowledged since is scheduled first.
+func (s *Set) NextDirty(e *tcp.Env) (Flow, bool) {
+	s.schedule(e)
 	for {
 		h, ok := s.dirty.pop()
 		if !ok {

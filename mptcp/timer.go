@@ -174,8 +174,8 @@ func (s *Set) repeatFin(e *tcp.Env, c *conn, sf *subflow, heard bool) {
 	s.update(c)
 }
 
-// holder is the subflow that was last given the byte at sndUna, and whether it
-// still works on it.
+// holder is a subflow that was given the byte at sndUna, rather one that delivered
+// it, and whether one still works on it.
 func (s *Set) holder(c *conn) (origin uint32, trying bool) {
 	for i := c.first; i != 0; {
 		sf := s.flows.At(i)
@@ -190,10 +190,14 @@ func (s *Set) holder(c *conn) (origin uint32, trying bool) {
 			if after(m.dsn, c.sndUna) || !after(m.endDSN(), c.sndUna) {
 				continue
 			}
-			if at := m.ssn + uint32(c.sndUna-m.dsn); int32(at-acked) >= 0 && (!sf.stale || s.usableBut(c, sf) == 0) {
+			at := m.ssn + uint32(c.sndUna-m.dsn)
+			delivered := int32(at-acked) < 0
+			if !delivered && (!sf.stale || s.usableBut(c, sf) == 0) {
 				return sf.self, true
 			}
-			origin = sf.self
+			if delivered || origin == 0 {
+				origin = sf.self
+			}
 		}
 	}
 	return origin, false

@@ -370,7 +370,7 @@ func (h *host) emit() (any bool) {
 	h.act()
 	var seg tcp.Segment
 	for {
-		f, ok := h.set.NextDirty()
+		f, ok := h.set.NextDirty(&h.env)
 		if !ok {
 			break
 		}

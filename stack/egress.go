@@ -47,7 +47,7 @@ func (s *Shard) outlet(fl *flow, n *neighbor) *queue {
 // drain lines up all flows that something happened to, those that are opened now among them.
 func (s *Shard) drain() {
 	s.act()
-	for f, ok := s.set.NextDirty(); ok; f, ok = s.set.NextDirty() {
+	for f, ok := s.set.NextDirty(&s.env); ok; f, ok = s.set.NextDirty(&s.env) {
 		s.ready(f.Index())
 	}
 	for c, ok := s.set.NextDirtyConn(); ok; c, ok = s.set.NextDirtyConn() {
