@@ -177,9 +177,6 @@ func failures() (out []Cell) {
 					Name:   name("%s.%s.%s", e.name, ipv(v6), what),
 					Client: Host{Kind: e.client, Endpoints: subflows(1, v6)}, Server: Host{Kind: e.server},
 					V6: v6, Wire: wire, Joins: 1, Steps: append([]Step{Subflows(2), bulk, Spread{}}, steps...),
-					// A Linux receiver that holds more out of order than its buffer takes
-					// moves nothing any more, not even what fills the hole.
-					Rare: e.client == Kernel || e.server == Kernel,
 				}
 			}
 			ours := Client
