@@ -51,8 +51,11 @@ func (c *Conn) inputAck(e *Env, seg *Segment) {
 		}
 	}
 	rtt := c.measure(e, &a)
-	if c.sndUna != a.una {
+	switch {
+	case c.sndUna != a.una:
 		c.progress(e)
+	case c.path.vanished > 0 && !late:
+		c.answered(e, &a)
 	}
 	c.afterAck(e, seg, &a, rtt)
 	if c.has(finQueued) && c.sndUna == c.sndEnd {

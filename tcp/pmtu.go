@@ -116,10 +116,25 @@ func (c *Conn) smaller() uint16 {
 // isLarge: a payload of n bytes takes more than a path takes for sure.
 func (c *Conn) isLarge(n uint32) bool { return n+c.options() > uint32(c.smaller()) }
 
-// resent counts that the first segment, of n bytes, was sent again.
+// resent counts that the first segment, of n bytes, was sent again. Into a closed
+// window it is but a probe, and will be refused.
 func (c *Conn) resent(n uint32) {
-	if c.isLarge(n) && c.path.vanished < maxVanishedSmall {
+	if c.isLarge(n) && c.path.vanished < maxVanishedSmall && !c.refuses() {
 		c.path.vanished++
+	}
+}
+
+// refuses: the peer says that it takes nothing, whatever the path carries.
+func (c *Conn) refuses() bool { return c.sndWnd == 0 && !c.has(ownCredit) }
+
+// answered follows an ACK of nothing new after the first segment was sent again. The
+// segment may have arrived and been refused for want of memory: a peer tells so by a closed
+// window, or echoes the segment's own time, which none behind it could make it do (RFC 7323, 4.3).
+func (c *Conn) answered(e *Env, a *acked) {
+	n := e.Nodes.At(c.sndq.head)
+	echoed := a.hasTS && n.flags&again != 0 && int32(a.ecr-TSClock(n.sent)-c.tsOffset) >= 0
+	if echoed || c.refuses() {
+		c.path.vanished = 0
 	}
 }
 
