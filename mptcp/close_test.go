@@ -139,8 +139,10 @@ func cutWorld(t *testing.T, seed uint64) *world {
 }
 
 // TestFailover: a path dies silently in a download over two, at random moments:
-// the stream stands still for about one RTO of that path and 100 ms: what waits in
-// the other one goes first.
+// the stream stands still for one RTO of that path and 100 ms at most. The last ACK
+// may come a one-way delay after its death, 5 or 20 ms, and begins the RTO; what is sent
+// again waits in the other path's queue, 65 or 33 ms, and is on its way for 20 or 5: 90 in
+// all when the fast path dies, 58 when the slow one does.
 func TestFailover(t *testing.T) {
 	seed, n := rand.Uint64N(1<<32), 40
 	if os.Getenv("MPXD_FULL") != "" {
@@ -168,7 +170,7 @@ func TestFailover(t *testing.T) {
 		end := w.now + at + 2*tcp.Second
 		w.run(10*tcp.Second, func() bool { return w.now >= end })
 		worst = max(worst, c.longest-rto)
-		if c.longest > rto+125*tcp.Millisecond || c.bad {
+		if c.longest > rto+100*tcp.Millisecond || c.bad {
 			t.Errorf("seed %d: path %d dies at %d us: stalled %d ms, RTO %d ms, bad %v", w.seed, which, at/tcp.Microsecond, c.longest/tcp.Millisecond, rto/tcp.Millisecond, c.bad)
 		}
 	}
