@@ -157,7 +157,8 @@ func (s *Set) planFirst(e *tcp.Env, c *conn, pol *Policy) {
 }
 
 // planAddress is for one that the peer announced: all endpoints of the full
-// mesh connect to it, or, if there are none, whatever address of ours reaches it.
+// mesh connect to it, or, if there are none, whatever address of ours reaches it. Unless
+// a port came with it, it is that of the first subflow (RFC 8684, 3.9.1).
 func (s *Set) planAddress(e *tcp.Env, c *conn, pol *Policy, a *address) {
 	to := aim{remote: a.addr, port: a.port, remoteID: a.id, announced: true}
 	if to.port == 0 {

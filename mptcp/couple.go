@@ -8,7 +8,7 @@ import (
 
 // Coupling lets the subflows of a connection grow together as one TCP flow
 // does, so that two over one bottleneck take no more than one flow's share of it,
-// and moves traffic to the less congested paths (RFC 6356, 2). It is data: a gain
+// and moves traffic to the less congested paths (RFC 8684, 3.3.7; RFC 6356, 2). It is data: a gain
 // on NewReno's growth, and what a loss leaves of the window. It has no
 // state: what it may know is in the subflows it is shown.
 type Coupling interface {

@@ -71,7 +71,7 @@ func parts(w, rtt, clean []float64) (subs []Coupled) {
 }
 
 // TestCouplings compares the integers with the formulas, and with one subflow they
-// are NewReno.
+// are NewReno (RFC 8684, 3.3.7).
 func TestCouplings(t *testing.T) {
 	seed := uint64(1)
 	r := rand.New(rand.NewPCG(seed, 0))

@@ -5,7 +5,8 @@
 //     "RFC 6675, 4 and 5", "RFC 9293, 3.7.1, MUST-15");
 //   - levels.txt, which says what a cited section demands, where that is one word;
 //   - exceptions.txt, what is done otherwise, and why;
-//   - docs/rfc9293.md, the answers to the numbered demands of RFC 9293.
+//   - docs/rfc9293.md, the answers to the numbered demands of RFC 9293;
+//   - docs/rfc8684.md, the answers to what RFC 8684 asks, row by row.
 //
 // Every file and every test that a table names must exist; a test sees to that, and
 // to it that docs/RFC.md is what this program would write:
@@ -73,5 +74,9 @@ func generate(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page(t, levels, exceptions, demands), nil
+	rows, err := t.rows("docs/rfc8684.md")
+	if err != nil {
+		return nil, err
+	}
+	return page(t, levels, exceptions, demands, rows), nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // page writes the tables.
-func page(t *tree, levels map[clause]string, exceptions []exception, demands []demand) []byte {
+func page(t *tree, levels map[clause]string, exceptions []exception, demands []demand, rows []row) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `# RFCs, and where they are obeyed
 
@@ -19,6 +19,7 @@ nothing names the section there: it may well be tested by a test that does not n
 `)
 	writeExceptions(&b, exceptions)
 	writeDemands(&b, demands)
+	writeRows(&b, rows)
 	all := slices.SortedFunc(maps.Keys(t.cited), func(c, d clause) int {
 		switch {
 		case c.before(d):
@@ -56,6 +57,16 @@ func writeDemands(b *bytes.Buffer, demands []demand) {
 	fmt.Fprint(b, "\n## The numbered demands of RFC 9293\n\n| id | level | where | test |\n|---|---|---|---|\n")
 	for _, d := range demands {
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", d.id, d.level, orDash(d.where), orDash(d.test))
+	}
+}
+
+func writeRows(b *bytes.Buffer, rows []row) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n## What RFC 8684 asks, row by row\n\n| row | section | level | what it asks | where | version 1 | version 0 |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(b, "| %d | %s | %s | %s | %s | %s | %s |\n", r.number, r.section, r.level, r.asks, r.where, r.v1, r.v0)
 	}
 }
 

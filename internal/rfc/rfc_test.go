@@ -156,3 +156,41 @@ func TestTablesAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestRowsAreChecked: a row of RFC 8684 without code, test or reason is an error.
+func TestRowsAreChecked(t *testing.T) {
+	const good = "3.1 | MUST | a thing | mptcp/a.go | one.pkt | v0_one.pkt"
+	for _, c := range []struct{ row, want string }{
+		{good, ""},
+		{"3.1 | MUST | a thing | exception: why not | exception: nothing to see | none: it has no such thing", ""},
+		{"3.1 and 3.3 | MUST | a thing | mptcp/a.go | TestA | TestA", ""},
+		{"", "no row 7"},
+		{"3.1 | OUGHT | a thing | mptcp/a.go | one.pkt | v0_one.pkt", "a level"},
+		{" | MUST | a thing | mptcp/a.go | one.pkt | v0_one.pkt", "sections"},
+		{"3.1 | MUST | a thing | mptcp/b.go | one.pkt | v0_one.pkt", "there is no file mptcp/b.go"},
+		{"3.1 | MUST | a thing | | one.pkt | v0_one.pkt", "no code that cites RFC 8684, 3.1"},
+		{"3.2 | MUST | a thing | mptcp/a.go | one.pkt | v0_one.pkt", "no code that cites RFC 8684, 3.2"},
+		{"3.1 | MUST | a thing | mptcp/a.go | | v0_one.pkt", "no test that cites RFC 8684, 3.1"},
+		{"3.1 | MUST | a thing | mptcp/a.go | v0_one.pkt | v0_one.pkt", "no test that cites RFC 8684, 3.1"},
+		{"3.1 | MUST | a thing | mptcp/a.go | one.pkt | |", "no test of version 0"},
+	} {
+		s := "| row | section | level | what it asks | where | version 1 | version 0 |\n|--|--|--|--|--|--|--|\n"
+		for n := 1; n <= rowCount; n++ {
+			if n != 7 {
+				s += "| " + strconv.Itoa(n) + " | " + good + " |\n"
+			} else if c.row != "" {
+				s += "| 7 | " + c.row + " |\n"
+			}
+		}
+		_, err := generate(small(t, map[string]string{
+			"docs/rfc8684.md":           s,
+			"mptcp/a.go":                "package mptcp // RFC 8684, 3.1\n",
+			"mptcp/a_test.go":           "package mptcp\n\n// TestA: RFC 8684, 3.3.\nfunc TestA() {}\n",
+			"mptcp/testdata/one.pkt":    "// Why (RFC 8684, 3.1).\n",
+			"mptcp/testdata/v0_one.pkt": "// Why (RFC 6824, 3.1).\n",
+		}))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, not %q", c.row, err, c.want)
+		}
+	}
+}

@@ -74,30 +74,8 @@ func (t *tree) demands(file string) (out []demand, err error) {
 	if !t.files[file] {
 		return nil, nil
 	}
-	var column map[string]int
 	seen := map[string]bool{}
-	err = t.lines(file, func(line string) error {
-		if !strings.HasPrefix(line, "|") {
-			column = nil
-			return nil
-		}
-		f := cells(strings.Trim(line, "|"))
-		switch {
-		case column == nil:
-			column = map[string]int{}
-			for i, name := range f {
-				column[strings.ToLower(name)] = i
-			}
-			return nil
-		case strings.Trim(f[0], ":- ") == "":
-			return nil
-		}
-		get := func(name string) string {
-			if i, ok := column[name]; ok && i < len(f) {
-				return f[i]
-			}
-			return ""
-		}
+	err = t.table(file, func(get func(string) string) error {
 		d := demand{strings.Trim(get("id"), "`"), get("level"), get("where"), get("test")}
 		switch {
 		case d.id == "":
@@ -120,6 +98,35 @@ func (t *tree) demands(file string) (out []demand, err error) {
 		}
 	}
 	return out, err
+}
+
+// table calls f for each row of the tables of a file, with what gets a cell by
+// the name of its column.
+func (t *tree) table(file string, f func(get func(column string) string) error) error {
+	var column map[string]int
+	return t.lines(file, func(line string) error {
+		if !strings.HasPrefix(line, "|") {
+			column = nil
+			return nil
+		}
+		c := cells(strings.Trim(line, "|"))
+		switch {
+		case column == nil:
+			column = map[string]int{}
+			for i, name := range c {
+				column[strings.ToLower(name)] = i
+			}
+			return nil
+		case strings.Trim(c[0], ":- ") == "":
+			return nil
+		}
+		return f(func(name string) string {
+			if i, ok := column[name]; ok && i < len(c) {
+				return c[i]
+			}
+			return ""
+		})
+	})
 }
 
 var (
