@@ -39,6 +39,7 @@ const (
 	DropTCPPort        // port 0, which nobody has
 	DropTCPNoFlow      // for no flow, and must not be answered
 	DropTimeWait       // met a flow in TIME-WAIT and needs no answer
+	DropTimeWaitLimit  // met one that has answered just now
 	DropSynNoRoute     // a SYN from where no route leads back
 	DropJoinEarly      // an MP_JOIN that overtook the connection's third ACK: it will come again
 	DropSynLimit       // a SYN, but connections or neighbours are at their limit
@@ -58,7 +59,7 @@ var dropNames = [numDrops]string{
 	"ip_header", "ip_checksum", "ip_length", "fragment", "extension", "source", "destination", "protocol",
 	"icmp", "icmp_checksum", "icmp_type", "icmp_no_flow", "icmp_stale", "echo_limit",
 	"ndp", "ndp_not_ours", "ndp_unsolicited",
-	"tcp_header", "tcp_checksum", "tcp_port", "tcp_no_flow", "time_wait", "syn_no_route", "join_early", "syn_limit", "syn_pressure", "syn_half_open",
+	"tcp_header", "tcp_checksum", "tcp_port", "tcp_no_flow", "time_wait", "time_wait_limit", "syn_no_route", "join_early", "syn_limit", "syn_pressure", "syn_half_open",
 	"reset_limit", "tx_full", "tx_no_frame", "tx_no_neighbor", "tx_too_long",
 }
 

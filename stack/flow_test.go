@@ -80,6 +80,23 @@ func TestTimeWaitAnswersAndIsReused(t *testing.T) {
 	if c.b.waits.at(c.b.waits.head).tw.Left(c.now) <= left {
 		t.Error("the wait did not begin again")
 	}
+	// A flood of it is not answered by a flood, but each begins the wait again.
+	*back = nil
+	c.now += tcp.Second
+	for range 200 {
+		c.inject(c.pb, last)
+		c.b.Turn(c.now)
+	}
+	if n, held := len(*back), c.b.Stats().Drops[DropTimeWaitLimit]; n != 1 || held != 199 {
+		t.Errorf("%d answers to 200 FINs, %d withheld", n, held)
+	}
+	c.now += 100 * tcp.Millisecond
+	left = c.b.waits.at(c.b.waits.head).tw.Left(c.now)
+	c.inject(c.pb, last)
+	c.b.Turn(c.now)
+	if c.b.Stats().Drops[DropTimeWaitLimit] != 200 || c.b.waits.at(c.b.waits.head).tw.Left(c.now) <= left {
+		t.Error("a withheld answer did not begin the wait again")
+	}
 	// A new SYN on the tuple, with a later timestamp, is a new connection.
 	p := decode(t, (*seen)[1]) // after the ARP request
 	h := tcpOf(t, p)

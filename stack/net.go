@@ -29,7 +29,7 @@ import (
 // for it.
 type Net struct {
 	conns     map[mptcp.Conn]*NetConn // the shard's
-	listeners map[place]*NetListener // the shard's
+	listeners map[place]*NetListener  // the shard's
 	batch     []errand                // the shard's
 
 	gone chan struct{} // closed by Stop

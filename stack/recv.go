@@ -145,14 +145,17 @@ func (s *Shard) stranger(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash uint32)
 func (s *Shard) late(p *packet, seg *tcp.Segment, t *tcp.Tuple, hash, id uint32, listening bool) Drop {
 	w := &s.waits.at(id).tw
 	left := w.Left(s.env.Now)
-	switch w.Input(&s.env, t, listening, seg, &s.out) {
+	a := w.Input(&s.env, t, listening, seg, &s.out)
+	if w.Left(s.env.Now) != left {
+		s.waits.touch(id)
+	}
+	switch a {
 	case tcp.Open:
 		return s.syn(p, seg, t, hash, id)
 	case tcp.Reply:
-		if w.Left(s.env.Now) != left {
-			s.waits.touch(id)
-		}
 		return s.answer(p, &s.out)
+	case tcp.Withhold:
+		return DropTimeWaitLimit
 	}
 	return DropTimeWait
 }

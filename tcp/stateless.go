@@ -10,6 +10,8 @@ const (
 	Reply
 	// Open a flow for this SYN.
 	Open
+	// Withhold the reply: the last one was just now.
+	Withhold
 )
 
 // Listening answers a segment at a port that is listened on (RFC 9293,

@@ -10,11 +10,14 @@ type TimeWait struct {
 	until          uint32 // by TSClock
 	Wnd            uint16 // as it stood in our last segment
 	HasTS          bool
+	replied        uint8 // the gap in which the last reply fell, as gap counts them
 }
 
 // Input answers seg (RFC 9293, 3.10.7.4, TIME-WAIT). listening says whether a
 // SYN has anybody to open a flow for. The peer's FIN, when it comes again,
-// restarts the wait; a RST does not end it (RFC 1337, 3).
+// restarts the wait; a RST does not end it (RFC 1337, 3). Replies are limited as
+// challenge ACKs are (RFC 5961, 7): all say the same, so who floods us with segments of
+// somebody else's takes no reply from him.
 func (w *TimeWait) Input(e *Env, t *Tuple, listening bool, seg, out *Segment) Answer {
 	old := w.HasTS && seg.Opts.Has&HasTS != 0 && int32(seg.Opts.TSVal-w.TSRecent) < 0
 	switch {
@@ -29,11 +32,26 @@ func (w *TimeWait) Input(e *Env, t *Tuple, listening bool, seg, out *Segment) An
 	case seg.Flags&(SYN|FIN) == FIN && seg.End() == w.RcvNxt && !old:
 		w.Restart(e)
 	}
+	if now := gap(e); now != 0 {
+		if w.replied == now {
+			return Withhold
+		}
+		w.replied = now
+	}
 	*out = Segment{Seq: w.SndNxt, Ack: w.RcvNxt, Wnd: w.Wnd, Flags: ACK}
 	if w.HasTS {
 		out.Opts = Options{Has: HasTS, TSVal: TSClock(e.Now) + TSOffset(e, t), TSEcr: w.TSRecent}
 	}
 	return Reply
+}
+
+// gap numbers the stretches of time in which one reply may go, from 1 to 255 and
+// again; 0: there is no limit.
+func gap(e *Env) uint8 {
+	if e.Conf.ChallengeGap <= 0 {
+		return 0
+	}
+	return uint8(e.Now/e.Conf.ChallengeGap%255) + 1
 }
 
 // newer reports whether a SYN cannot be an old duplicate: by its timestamp or,

@@ -100,3 +100,44 @@ func TestTimeWaitEndsAfterTwoMSL(t *testing.T) {
 		}
 	}
 }
+
+// RFC 5961, 7: one reply in each gap, and per flow. A SYN that may have the tuple
+// is not kept waiting, and the peer's FIN restarts the wait also when its reply is withheld.
+func TestTimeWaitRepliesAreLimited(t *testing.T) {
+	conf := DefaultConfig()
+	e := &Env{Now: 100 * Second, Conf: &conf}
+	w := TimeWait{SndNxt: 500, RcvNxt: 1000}
+	other := w
+	w.Restart(e)
+	data := Segment{Seq: 900, Ack: 500, Len: 10, Flags: ACK}
+	fin := Segment{Seq: 999, Ack: 500, Flags: FIN | ACK}
+	var out Segment
+	for second := range 600 { // twice around the 255 gaps
+		replies := 0
+		for range 1000 {
+			switch w.Input(e, testTuple(1), false, &data, &out) {
+			case Reply:
+				replies++
+			case Withhold:
+			default:
+				t.Fatal("neither a reply nor none")
+			}
+			e.Now += Millisecond
+		}
+		if most := int(Second / conf.ChallengeGap); replies != most {
+			t.Fatalf("second %d: %d replies to 1000 segments, want %d", second, replies, most)
+		}
+	}
+	w.Input(e, testTuple(1), false, &data, &out)
+	before := w.Left(e.Now)
+	e.Now += Millisecond
+	if a := w.Input(e, testTuple(1), false, &fin, &out); a != Withhold || w.Left(e.Now) <= before {
+		t.Errorf("FIN: answer %d, %d ms are left, and %d before", a, w.Left(e.Now)/Millisecond, before/Millisecond)
+	}
+	if a := other.Input(e, testTuple(0), false, &fin, &out); a != Reply {
+		t.Errorf("another flow's FIN: answer %d", a)
+	}
+	if a := w.Input(e, testTuple(1), true, &Segment{Seq: 5000, Flags: SYN}, &out); a != Open {
+		t.Errorf("SYN: answer %d", a)
+	}
+}
