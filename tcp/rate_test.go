@@ -153,6 +153,17 @@ func TestRateKnowsWhenTheApplicationIsSlow(t *testing.T) {
 	if s := r.ack(660, 20, 22); s.Limited {
 		t.Error("the newest was not limited")
 	}
+	// What was limited and is sent again is judged by its last sending.
+	r.starve(r.moment(700))
+	r.send(710, 1) // 22, lost
+	r.send(720, 1) // 23
+	r.ack(820, 23, 24)
+	r.send(830, 1) // 24
+	r.ack(930, 24, 25)
+	r.again(940, 22)
+	if s := r.ack(1040, 22, 23); s.Limited {
+		t.Error("what was sent again was not limited, and is")
+	}
 }
 
 // What is sent again is measured from its last sending.
