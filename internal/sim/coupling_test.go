@@ -179,7 +179,8 @@ func TestSharedBottleneck(t *testing.T) {
 				}
 				mean /= n
 				t.Logf("a share of %.3f (%.3f to %.3f), %v seeds", mean, least, most, n)
-				if k.number != 0 && (mean < 0.4 || mean > 0.6) {
+				// One seed says where the losses fell, ten what the share is.
+				if k.number != 0 && n >= 10 && (mean < 0.4 || mean > 0.6) {
 					t.Errorf("a share of %.3f over %v seeds", mean, n)
 				}
 			})
