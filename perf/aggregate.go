@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -37,37 +36,11 @@ func (a *aggregate) Run(r *Report) (err error) {
 	if len(a.Wifi) != 2 || len(a.LTE) != 2 {
 		return errors.New("a link is RATE,RTT")
 	}
-	if err := lab.CanRoot(); err != nil {
-		return err
-	}
-	if _, err := lab.Sweep(); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "mpxd-perf-")
+	hosts, done, err := chainPlan{mode: a.XDPMode.String(), emulated: true, congestion: "bbr", scheduler: a.Scheduler}.each(r)
+	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	program, err := buildMpxd(dir)
-	if err != nil {
-		return err
-	}
-	var hosts []*chainHosts
-	defer func() {
-		for _, h := range hosts {
-			err = errors.Join(err, h.close())
-		}
-	}()
-	for _, proxy := range proxies {
-		h, err := chainPlan{proxy: proxy, program: program, mode: a.XDPMode.String(), emulated: true, congestion: "bbr", scheduler: a.Scheduler}.build()
-		if h != nil {
-			hosts = append(hosts, h)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	r.Env.Driver, r.Env.Mode = "veth", hosts[0].mode
 	mbps := make([][]float64, len(hosts))
 	for turn := range r.runs {
 		for i, h := range hosts {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -32,37 +31,11 @@ var proxies = []string{"mpxd", "go"}
 type moved struct{ mbps, cpu float64 }
 
 func (c *chain) Run(r *Report) (err error) {
-	if err := lab.CanRoot(); err != nil {
-		return err
-	}
-	if _, err := lab.Sweep(); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "mpxd-perf-")
+	hosts, done, err := chainPlan{mode: c.XDPMode.String(), offloads: c.Offloads}.each(r)
+	defer func() { err = errors.Join(err, done()) }()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	program, err := buildMpxd(dir)
-	if err != nil {
-		return err
-	}
-	var hosts []*chainHosts
-	defer func() {
-		for _, h := range hosts {
-			err = errors.Join(err, h.close())
-		}
-	}()
-	for _, proxy := range proxies {
-		h, err := chainPlan{proxy: proxy, program: program, mode: c.XDPMode.String(), offloads: c.Offloads}.build()
-		if h != nil {
-			hosts = append(hosts, h)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	r.Env.Driver, r.Env.Mode = "veth", hosts[0].mode
 	for _, mptcp := range []bool{false, true} {
 		for _, up := range []bool{false, true} {
 			if err := c.compare(r, hosts, mptcp, up); err != nil {

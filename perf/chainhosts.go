@@ -55,6 +55,42 @@ const (
 // chainLinks are the proxy's interfaces, in the order of chainProxy.
 var chainLinks = []string{"one", "two", "wan"}
 
+// each builds the plan with one proxy after the other, and tells the report by which
+// mode. done takes down what was built, also after an error.
+func (p chainPlan) each(r *Report) (hosts []*chainHosts, done func() error, err error) {
+	done = func() error { return nil }
+	if err := lab.CanRoot(); err != nil {
+		return nil, done, err
+	}
+	if _, err := lab.Sweep(); err != nil {
+		return nil, done, err
+	}
+	dir, err := os.MkdirTemp("", "mpxd-perf-")
+	if err != nil {
+		return nil, done, err
+	}
+	done = func() (err error) {
+		for _, h := range hosts {
+			err = errors.Join(err, h.close())
+		}
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	if p.program, err = buildMpxd(dir); err != nil {
+		return nil, done, err
+	}
+	for _, p.proxy = range proxies {
+		h, err := p.build()
+		if h != nil {
+			hosts = append(hosts, h)
+		}
+		if err != nil {
+			return hosts, done, err
+		}
+	}
+	r.Env.Driver, r.Env.Mode = "veth", hosts[0].mode
+	return hosts, done, nil
+}
+
 func (p chainPlan) build() (h *chainHosts, err error) {
 	h = &chainHosts{proxy: p.proxy, mode: "kernel", listen: netip.AddrPortFrom(chainProxy[0].Addr(), chainPort)}
 	client, err := h.space(p.proxy + "-client")
